@@ -1,0 +1,13 @@
+//! micropacker: traces an application from inside its container and packs an image that holds
+//! only the files it uses.
+//!
+//! The data flows one way: a stop of a tracee becomes an [`event`], events become a
+//! [`recording`], the resolver turns it into a [`manifest`], and the packer writes that out.
+
+pub mod elf;
+pub mod image_fs;
+pub mod image_path;
+pub mod manifest;
+pub mod pack;
+pub mod recording;
+pub mod resolve;

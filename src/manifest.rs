@@ -1,0 +1,114 @@
+//! What will be shipped and, for every entry, why: plain data between resolver and packer.
+
+use crate::image_fs::{FileKind, Meta};
+use crate::image_path::ImagePath;
+use crate::recording::{Access, Loss, Origin};
+use std::collections::BTreeMap;
+
+/// Why an entry is shipped. The chain of reasons ends at [`Reason::Used`] or at something the
+/// user or the format asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A process used it.
+    Used {
+        /// In which ways.
+        access: Access,
+        /// Who first.
+        first: Origin,
+    },
+    /// Program that was started.
+    Executed,
+    /// Directory that holds this entry.
+    ParentOf(ImagePath),
+    /// Symlink that leads, or led, to this path.
+    LinkTo(ImagePath),
+    /// PT_INTERP of this ELF file.
+    LoaderOf(ImagePath),
+    /// `#!` interpreter of this script.
+    InterpreterOf(ImagePath),
+    /// DT_NEEDED, or found along its closure, by this ELF file.
+    NeededBy(ImagePath),
+    /// Entry of this directory, which the application listed.
+    ListedIn(ImagePath),
+    /// Named by the user, by this pattern or list.
+    Included(String),
+    /// Every image has it, `/tmp` for instance.
+    Always,
+}
+
+/// Where an entry's metadata and bytes come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The path of the same name in the image.
+    Image,
+    /// Made by us: an empty directory of this mode and owner.
+    EmptyDirectory {
+        /// Twelve permission bits.
+        mode: u32,
+        /// Numeric owner.
+        uid: u32,
+        /// Numeric group.
+        gid: u32,
+    },
+}
+
+/// One entry of the image to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub kind: FileKind,
+    /// What lstat told when it was resolved; `None` for what we make ourselves.
+    pub meta: Option<Meta>,
+    /// Where its bytes come from.
+    pub source: Source,
+    /// At least one, the first found first.
+    pub reasons: Vec<Reason>,
+}
+
+/// Something that was used and is not shipped, and why not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exclusion {
+    /// Lies on a mount that is not part of the image; the file system type.
+    Mount(String),
+    /// Made by the application while it ran.
+    Created,
+    /// Was there when it was used and is gone now.
+    Vanished,
+    /// Sockets cannot be shipped.
+    Socket,
+    /// Named by the user, by this pattern.
+    Pattern(String),
+    /// Micropacker itself or one of its outputs.
+    Own,
+    /// Listed by name only, in a directory that is not the application's own.
+    ListedOnly,
+    /// Looked at only, and `--probed skip` was asked for.
+    ProbedOnly,
+    /// Could not be read: the error.
+    Unreadable(String),
+}
+
+/// The plan of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// By physical path: parents sort before their children.
+    pub entries: BTreeMap<ImagePath, Entry>,
+    /// By physical path where one is known, else as it was spelled.
+    pub excluded: BTreeMap<ImagePath, Exclusion>,
+    /// What could not be seen or resolved; carried on from the recording, and added to.
+    pub losses: Vec<Loss>,
+}
+
+impl Manifest {
+    /// Bytes of regular files, hard links counted once.
+    pub fn content_size(&self) -> u64 {
+        let mut seen = std::collections::BTreeSet::new();
+        self.entries
+            .values()
+            .filter_map(|entry| entry.meta.as_ref())
+            .filter(|meta| meta.kind == FileKind::Regular)
+            .filter(|meta| meta.nlink < 2 || seen.insert((meta.dev, meta.ino)))
+            .map(|meta| meta.size)
+            .sum()
+    }
+}

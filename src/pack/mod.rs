@@ -1,0 +1,1 @@
+//! Writers: manifest to files.

@@ -1,0 +1,152 @@
+//! What was seen while the application ran: plain data, saved, loaded and merged.
+
+use crate::image_path::ImagePath;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::BitOrAssign;
+
+/// In which ways a path was used, as a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Access(u8);
+
+impl Access {
+    /// Only looked at: stat, access, readlink, getxattr, statfs.
+    pub const PROBE: Self = Self(1);
+    /// Opened.
+    pub const OPEN: Self = Self(2);
+    /// Executed.
+    pub const EXEC: Self = Self(4);
+    /// A directory whose names were read (getdents).
+    pub const LIST: Self = Self(8);
+    /// Made the current or the root directory.
+    pub const ENTER: Self = Self(16);
+    /// Changed, or opened so that it could be.
+    pub const CHANGE: Self = Self(32);
+    /// The call does not follow a symlink at the end of the path (lstat, readlink, O_NOFOLLOW).
+    pub const NO_FOLLOW: Self = Self(64);
+
+    /// Whether all of `other` is in this set.
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// This set without `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+impl BitOrAssign for Access {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// A path as a process spelled it: absolute, its symlinks not yet followed, seen from the
+/// root directory of that process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// The root directory of the process: `/`, or where chroot(2) put it.
+    pub root: ImagePath,
+    /// The path below that root; may hold `..` and symlinks.
+    pub path: ImagePath,
+}
+
+impl Place {
+    /// A path of a process whose root is `/`.
+    pub fn at(path: ImagePath) -> Self {
+        Self {
+            root: ImagePath::root(),
+            path,
+        }
+    }
+}
+
+/// Who used a path first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Thread ID, as the tracer sees it.
+    pub pid: i32,
+    /// The program it ran, where that could be read.
+    pub program: Option<ImagePath>,
+    /// The system call, `openat` for instance.
+    pub call: &'static str,
+}
+
+/// How a path was used, and by whom first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Every way it was used.
+    pub access: Access,
+    /// The first use.
+    pub first: Origin,
+}
+
+/// One program start: what the kernel opens by itself is known only from here.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Exec {
+    /// The process's root directory.
+    pub root: ImagePath,
+    /// The binary that runs now, physical, seen from `/`: for a script its last interpreter.
+    pub program: ImagePath,
+    /// What execve(2) was given, made absolute below `root`: differs from `program` for a
+    /// script or a symlink. `None` where it could not be read.
+    pub file: Option<ImagePath>,
+    /// The current directory, below `root`: a relative `#!` interpreter starts there.
+    pub cwd: Option<ImagePath>,
+    /// PATH of the new program.
+    pub path: Option<Vec<u8>>,
+    /// LD_LIBRARY_PATH of the new program.
+    pub ld_library_path: Option<Vec<u8>>,
+    /// LD_PRELOAD of the new program.
+    pub ld_preload: Option<Vec<u8>>,
+}
+
+/// Something that could not be read or followed; it reaches the report and standard error.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Loss {
+    /// What was lost, where, and what to do, as one line.
+    pub what: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// What the traced command was started with: the source of the image configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// The command and its arguments.
+    pub argv: Vec<Vec<u8>>,
+    /// `NAME=value`, in the order of the environment.
+    pub env: Vec<Vec<u8>>,
+    /// The current directory.
+    pub cwd: Option<ImagePath>,
+    /// Effective user ID.
+    pub uid: u32,
+    /// Effective group ID.
+    pub gid: u32,
+}
+
+/// Everything that was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recording {
+    /// The traced command.
+    pub context: Context,
+    /// Each path that a call used and that was there at that moment.
+    pub uses: BTreeMap<Place, Use>,
+    /// Each distinct program start.
+    pub execs: BTreeSet<Exec>,
+    /// Physical paths that the application made where nothing had been; what lies below such a
+    /// directory was made too.
+    pub created: BTreeSet<ImagePath>,
+    /// Physical paths that were there and that the application removed or renamed away: making
+    /// them again does not make them `created`.
+    pub removed: BTreeSet<ImagePath>,
+    /// What could not be seen.
+    pub losses: BTreeSet<Loss>,
+}
