@@ -4,10 +4,19 @@
 //! The data flows one way: a stop of a tracee becomes an [`event`], events become a
 //! [`recording`], the resolver turns it into a [`manifest`], and the packer writes that out.
 
+pub mod cli;
+pub mod command;
 pub mod elf;
+pub mod event;
+pub mod exit;
 pub mod image_fs;
 pub mod image_path;
+pub mod logging;
 pub mod manifest;
 pub mod pack;
+pub mod recorder;
 pub mod recording;
 pub mod resolve;
+pub mod supervisor;
+pub mod sys;
+pub mod tracer;

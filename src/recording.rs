@@ -29,6 +29,13 @@ impl Access {
         self.0 & other.0 == other.0
     }
 
+    /// Whether `other` adds nothing: each of its ways is known, and a link that it follows has
+    /// been followed before.
+    pub fn covers(self, other: Self) -> bool {
+        let follows_more = self.contains(Self::NO_FOLLOW) && !other.contains(Self::NO_FOLLOW);
+        self.contains(other.without(Self::NO_FOLLOW)) && !follows_more
+    }
+
     /// Both sets together.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
@@ -42,9 +49,18 @@ impl Access {
     }
 }
 
+/// Adds another use of the same path. A link that was followed once counts as followed:
+/// `NO_FOLLOW` stays only while every use has it.
 impl BitOrAssign for Access {
     fn bitor_assign(&mut self, other: Self) {
-        self.0 |= other.0;
+        let both_stay = self.0 & other.0 & Self::NO_FOLLOW.0;
+        let kinds = (self.0 | other.0) & !Self::NO_FOLLOW.0;
+        self.0 = kinds
+            | if self.0 & !Self::NO_FOLLOW.0 == 0 {
+                other.0 & Self::NO_FOLLOW.0
+            } else {
+                both_stay
+            };
     }
 }
 
@@ -149,4 +165,23 @@ pub struct Recording {
     pub removed: BTreeSet<ImagePath>,
     /// What could not be seen.
     pub losses: BTreeSet<Loss>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_followed_once_counts_as_followed() {
+        let look = Access::PROBE.with(Access::NO_FOLLOW);
+        let mut access = Access::default();
+        access |= look;
+        assert_eq!(access, look);
+        assert!(access.covers(look) && !access.covers(Access::PROBE));
+        access |= Access::OPEN;
+        assert_eq!(access, Access::PROBE.with(Access::OPEN));
+        assert!(access.covers(look));
+        access |= look;
+        assert!(!access.contains(Access::NO_FOLLOW));
+    }
 }

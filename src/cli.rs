@@ -1,0 +1,291 @@
+//! The command line: types only. The names are a contract; see docs/cli.md.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Traces an application from inside its container and packs an image of only the files it uses.
+///
+/// Example: docker run --entrypoint /micropacker -v "$PWD/micropacker:/micropacker:ro"
+/// -v "$PWD/out:/out" IMAGE -o /out/rootfs.tar --artifacts /out -- /entrypoint.sh
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit status: the application's own (128+N when signal N ended it); 2 usage, \
+                  125 outputs could not be written, 126 the command could not be run or traced, \
+                  127 it was not found."
+)]
+pub struct Cli {
+    /// What to do; without one, `run`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of `run`.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a command, trace it and all its descendants, and pack what they used
+    Run(RunArgs),
+    /// Pack from file lists, without running anything
+    Pack(PackArgs),
+    /// Show the interpreter and library closure of ELF files, as their loader would find it
+    Elf(ElfArgs),
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The root file system tarball to write
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "MICROPACKER_OUTPUT",
+        default_value = "rootfs.tar"
+    )]
+    pub output: PathBuf,
+    /// Write image.tar, Dockerfile and files.txt into this directory
+    #[arg(long, value_name = "DIR", env = "MICROPACKER_ARTIFACTS")]
+    pub artifacts: Option<PathBuf>,
+    /// Name of the image in image.tar, as for docker tag
+    #[arg(long, value_name = "NAME", env = "MICROPACKER_TAG")]
+    pub tag: Option<String>,
+    /// Keep this environment variable in the image although its name looks like a secret
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "MICROPACKER_KEEP_ENV",
+        value_delimiter = ','
+    )]
+    pub keep_env: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub select: SelectArgs,
+    /// How long the application may take to end after the signal was passed on
+    #[arg(long, value_name = "SECONDS", env = "MICROPACKER_STOP_TIMEOUT")]
+    pub stop_timeout: Option<u64>,
+    /// Trace without a seccomp filter: slower, keeps set-user-ID programs working
+    #[arg(long, env = "MICROPACKER_NO_SECCOMP", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_seccomp: bool,
+    /// How path lookups are traced
+    #[arg(
+        long,
+        value_enum,
+        env = "MICROPACKER_ENGINE",
+        default_value = "auto",
+        conflicts_with = "no_seccomp"
+    )]
+    pub engine: EngineName,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub log: LogArgs,
+    /// The command to trace, and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Which files are taken, beyond what was used.
+#[derive(Debug, Args)]
+pub struct SelectArgs {
+    /// Take what matches this glob over absolute paths; a directory brings all below it
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        env = "MICROPACKER_INCLUDE",
+        value_delimiter = ','
+    )]
+    pub include: Vec<OsString>,
+    /// Take what matches the patterns in this file, one a line
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "MICROPACKER_INCLUDE_FROM",
+        value_delimiter = ','
+    )]
+    pub include_from: Vec<PathBuf>,
+    /// Leave out what matches this glob
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        env = "MICROPACKER_EXCLUDE",
+        value_delimiter = ','
+    )]
+    pub exclude: Vec<OsString>,
+    /// Take this program with everything it needs to start
+    #[arg(
+        long,
+        value_name = "NAME|PATH",
+        env = "MICROPACKER_INCLUDE_EXE",
+        value_delimiter = ','
+    )]
+    pub include_exe: Vec<OsString>,
+    /// Take files of this bind mount or volume too
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "MICROPACKER_INCLUDE_MOUNT",
+        value_delimiter = ','
+    )]
+    pub include_mount: Vec<OsString>,
+    /// Entries of directories that the application listed and did not use otherwise
+    #[arg(long, value_enum, env = "MICROPACKER_LISTED", default_value = "auto")]
+    pub listed: ListedName,
+    /// Files that were only looked at, never opened
+    #[arg(long, value_enum, env = "MICROPACKER_PROBED", default_value = "full")]
+    pub probed: ProbedName,
+}
+
+/// What is told on standard error.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// Tell every decision
+    #[arg(short, long, env = "MICROPACKER_DEBUG", num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true")]
+    pub debug: Option<bool>,
+    /// Tell more
+    #[arg(short, long, env = "MICROPACKER_VERBOSE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub verbose: bool,
+    /// Tell errors only
+    #[arg(short, long, env = "MICROPACKER_QUIET", value_parser = clap::builder::FalseyValueParser::new())]
+    pub quiet: bool,
+    /// Form of the messages
+    #[arg(
+        long,
+        value_enum,
+        env = "MICROPACKER_LOG_FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+}
+
+/// `--engine`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// The fastest that changes nothing for the application
+    Auto,
+    /// seccomp user notification
+    Notify,
+    /// seccomp stops
+    Seccomp,
+    /// Stops at every system call
+    Syscall,
+}
+
+/// `--listed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListedName {
+    /// Where the directory belongs to the application
+    Auto,
+    /// All of them
+    Full,
+    /// None
+    Skip,
+}
+
+/// `--probed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProbedName {
+    /// Take them whole
+    Full,
+    /// Leave them out
+    Skip,
+}
+
+/// `--log-format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Options of `pack`.
+#[derive(Debug, Args)]
+pub struct PackArgs {
+    /// A list of files: one path a line
+    #[arg(short, long = "input", value_name = "FILE", required = true)]
+    pub input: Vec<PathBuf>,
+    /// The root file system tarball to write
+    #[arg(short, long, value_name = "FILE", default_value = "rootfs.tar")]
+    pub output: PathBuf,
+    /// A program whose ELF interpreter is always added
+    #[arg(short = 'x', value_name = "ELF", default_value = "/bin/sh")]
+    pub elf: OsString,
+    /// No built-in exclusions: take what is below /dev, /proc and /sys too
+    #[arg(short = 'u', num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true")]
+    pub unrestricted: Option<bool>,
+    /// Write the package of each file here
+    #[arg(short, long, value_name = "FILE")]
+    pub packages: Option<PathBuf>,
+    /// Write image.tar, Dockerfile and files.txt into this directory
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<PathBuf>,
+    /// Name of the image in image.tar, as for docker tag
+    #[arg(long, value_name = "NAME")]
+    pub tag: Option<String>,
+    /// Pack from this directory instead of /
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub select: SelectArgs,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub log: LogArgs,
+}
+
+/// Options of `elf`.
+#[derive(Debug, Args)]
+pub struct ElfArgs {
+    /// The files to look at
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Look in this directory as if it were /
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_bare_command_line_runs() {
+        let cli = Cli::parse_from(["micropacker", "-o", "x.tar", "--", "sh", "-c", "exit 3"]);
+        assert!(cli.command.is_none());
+        assert_eq!(cli.run.command, ["sh", "-c", "exit 3"]);
+    }
+
+    #[test]
+    fn the_ancestors_single_dash_forms_are_taken() {
+        let cli = Cli::parse_from([
+            "micropacker",
+            "pack",
+            "-i=files.txt",
+            "-o=r.tar",
+            "-d=true",
+            "-u",
+        ]);
+        let Some(Command::Pack(pack)) = cli.command else {
+            panic!("not pack");
+        };
+        assert_eq!(pack.input, [PathBuf::from("files.txt")]);
+        assert_eq!(pack.output, PathBuf::from("r.tar"));
+        assert_eq!(
+            (pack.log.debug, pack.unrestricted),
+            (Some(true), Some(true))
+        );
+    }
+}

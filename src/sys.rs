@@ -1,0 +1,20 @@
+//! The only `unsafe` code: the system calls that neither std nor nix offers in the form that a
+//! tracer needs. Each wrapper is as thin as it can be and safe to call with any argument.
+
+mod ptrace;
+mod seccomp;
+mod signals;
+
+pub use ptrace::{
+    Message, OPTIONS, StopInfo, SyscallEntry, WaitStatus, event_message, exit_now, fork, listen,
+    own_fd, resume, resume_to_syscall, seize, syscall_info, wait_any,
+};
+pub use seccomp::{
+    Filter, FilterMode, Instruction, Listener, Notification, install_filter, probe_in_child,
+};
+pub use signals::{
+    SavedSignals, block_all, reset_for_child, send_signal, take_over_signals, wait_signal,
+};
+
+/// A thread ID as the kernel gives it (gettid(2)).
+pub type Tid = i32;

@@ -1,0 +1,200 @@
+//! ptrace(2), waitpid(2) and fork(2).
+
+use super::Tid;
+use nix::errno::Errno;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+/// What a tracee is followed with (ptrace(2), "PTRACE_SETOPTIONS"): all its children and
+/// program starts, telling system call stops from signals, and its death with ours.
+pub const OPTIONS: libc::c_int = libc::PTRACE_O_TRACESYSGOOD
+    | libc::PTRACE_O_TRACEFORK
+    | libc::PTRACE_O_TRACEVFORK
+    | libc::PTRACE_O_TRACECLONE
+    | libc::PTRACE_O_TRACEEXEC
+    | libc::PTRACE_O_TRACESECCOMP
+    | libc::PTRACE_O_EXITKILL;
+
+/// A status word of waitpid(2), not yet decoded: nix's decoder loses real-time signals.
+pub type WaitStatus = libc::c_int;
+
+/// What PTRACE_GETEVENTMSG tells: the new thread, or the former thread ID of an exec.
+pub type Message = libc::c_ulong;
+
+/// Forks. The child gets `None`, the parent the child's ID.
+///
+/// # Errors
+/// What fork(2) says.
+pub fn fork() -> nix::Result<Option<Tid>> {
+    // SAFETY: callers fork before they start a thread, so that the child may use all of std.
+    match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Child => Ok(None),
+        nix::unistd::ForkResult::Parent { child } => Ok(Some(child.as_raw())),
+    }
+}
+
+/// Ends a forked child at once, running no destructor and flushing no buffer of its parent's.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit takes any number and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Takes ownership of a descriptor that recvmsg(2) has just made for us.
+pub fn own_fd(fd: RawFd) -> OwnedFd {
+    // SAFETY: the descriptor is new, so nobody else owns it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Waits for any child or tracee, threads included. `None` when `block` is false and nothing
+/// has changed.
+///
+/// # Errors
+/// ECHILD when there is nothing left to wait for.
+pub fn wait_any(block: bool) -> nix::Result<Option<(Tid, WaitStatus)>> {
+    let mut status = 0;
+    let flags = libc::__WALL | if block { 0 } else { libc::WNOHANG };
+    loop {
+        // SAFETY: `status` is a valid place for the one word that the kernel writes.
+        match unsafe { libc::waitpid(-1, &raw mut status, flags) } {
+            0 => return Ok(None),
+            -1 if Errno::last() == Errno::EINTR => {}
+            -1 => return Err(Errno::last()),
+            tid => return Ok(Some((tid, status))),
+        }
+    }
+}
+
+/// PTRACE_SEIZE with [`OPTIONS`].
+///
+/// # Errors
+/// EPERM where the kernel or the container forbids it.
+pub fn seize(tid: Tid) -> nix::Result<()> {
+    request(libc::PTRACE_SEIZE as Request, tid, 0, OPTIONS as usize)
+}
+
+/// PTRACE_CONT, delivering `signal` (0: none).
+///
+/// # Errors
+/// ESRCH when the tracee was killed meanwhile; its end is still reported by [`wait_any`].
+pub fn resume(tid: Tid, signal: i32) -> nix::Result<()> {
+    request(libc::PTRACE_CONT as Request, tid, 0, signal as usize)
+}
+
+/// PTRACE_SYSCALL, delivering `signal` (0: none).
+///
+/// # Errors
+/// As [`resume`].
+pub fn resume_to_syscall(tid: Tid, signal: i32) -> nix::Result<()> {
+    request(libc::PTRACE_SYSCALL as Request, tid, 0, signal as usize)
+}
+
+/// PTRACE_LISTEN: a group-stop stays a stop.
+///
+/// # Errors
+/// As [`resume`].
+pub fn listen(tid: Tid) -> nix::Result<()> {
+    request(libc::PTRACE_LISTEN as Request, tid, 0, 0)
+}
+
+/// PTRACE_GETEVENTMSG.
+///
+/// # Errors
+/// As [`resume`].
+pub fn event_message(tid: Tid) -> nix::Result<Message> {
+    let mut message: Message = 0;
+    request(
+        libc::PTRACE_GETEVENTMSG as Request,
+        tid,
+        0,
+        (&raw mut message) as usize,
+    )?;
+    Ok(message)
+}
+
+/// A system call about to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyscallEntry {
+    /// AUDIT_ARCH_* of the calling convention.
+    pub arch: u32,
+    /// The number in that convention.
+    pub number: u64,
+    /// The six arguments; the upper halves are zero for 32-bit callers.
+    pub args: [u64; 6],
+}
+
+/// What PTRACE_GET_SYSCALL_INFO tells of the stop a tracee is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopInfo {
+    /// Before a call: a system call entry stop or a seccomp stop.
+    Entry(SyscallEntry),
+    /// After a call.
+    Exit,
+    /// Not at a system call.
+    Other,
+}
+
+/// `struct ptrace_syscall_info` of <linux/ptrace.h>, which musl's libc lacks; the union's
+/// largest member is that of a seccomp stop.
+#[repr(C)]
+#[derive(Default)]
+struct RawSyscallInfo {
+    op: u8,
+    pad: [u8; 3],
+    arch: u32,
+    instruction_pointer: u64,
+    stack_pointer: u64,
+    number: u64,
+    args: [u64; 6],
+    ret_data: u32,
+    reserved: u32,
+}
+
+const PTRACE_GET_SYSCALL_INFO: libc::c_uint = 0x420e;
+const INFO_ENTRY: u8 = 1;
+const INFO_EXIT: u8 = 2;
+const INFO_SECCOMP: u8 = 3;
+
+/// PTRACE_GET_SYSCALL_INFO (Linux 5.3).
+///
+/// # Errors
+/// EIO on an older kernel, ESRCH as [`resume`].
+pub fn syscall_info(tid: Tid) -> nix::Result<StopInfo> {
+    let mut raw = RawSyscallInfo::default();
+    request(
+        PTRACE_GET_SYSCALL_INFO as Request,
+        tid,
+        size_of::<RawSyscallInfo>(),
+        (&raw mut raw) as usize,
+    )?;
+    Ok(match raw.op {
+        INFO_ENTRY | INFO_SECCOMP => StopInfo::Entry(SyscallEntry {
+            arch: raw.arch,
+            number: raw.number,
+            args: raw.args,
+        }),
+        INFO_EXIT => StopInfo::Exit,
+        _ => StopInfo::Other,
+    })
+}
+
+/// The type of ptrace's first argument differs between C libraries.
+#[cfg(target_env = "musl")]
+type Request = libc::c_int;
+#[cfg(not(target_env = "musl"))]
+type Request = libc::c_uint;
+
+fn request(request: Request, tid: Tid, addr: usize, data: usize) -> nix::Result<()> {
+    // SAFETY: `data` is a number, or the address of a local of the size the request writes,
+    // which outlives the call; the kernel checks everything else.
+    let result = unsafe {
+        libc::ptrace(
+            request,
+            tid,
+            addr as *mut libc::c_void,
+            data as *mut libc::c_void,
+        )
+    };
+    if result == -1 {
+        return Err(Errno::last());
+    }
+    Ok(())
+}

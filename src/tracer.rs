@@ -1,0 +1,13 @@
+//! Following processes and their path lookups with ptrace(2) and seccomp(2).
+
+pub mod engine;
+pub mod filter;
+pub mod launch;
+pub mod memory;
+pub mod observe;
+pub mod stop;
+pub mod syscall;
+pub mod task;
+pub mod tracees;
+
+mod credentials;

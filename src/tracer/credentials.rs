@@ -1,0 +1,38 @@
+//! Looking into `/proc` of a tracee that runs as another user, without CAP_SYS_PTRACE: the
+//! kernel compares our file system IDs with the tracee's (ptrace(2), "Ptrace access mode
+//! checking"), so they are switched for the one call.
+
+use crate::sys::Tid;
+use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+use std::fs;
+use std::io;
+
+/// Runs `attempt`; when that is not permitted, once more with the tracee's file system IDs.
+///
+/// # Errors
+/// Those of `attempt`.
+pub fn as_tracee<T>(tid: Tid, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let refused = match attempt() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
+        other => return other,
+    };
+    let Some((uid, gid)) = ids_of(tid) else {
+        return Err(refused);
+    };
+    // Both calls act on this thread alone and give back what was set before.
+    let own_gid = setfsgid(gid);
+    let own_uid = setfsuid(uid);
+    let result = attempt();
+    setfsuid(own_uid);
+    setfsgid(own_gid);
+    result
+}
+
+fn ids_of(tid: Tid) -> Option<(Uid, Gid)> {
+    let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    let real = |field: &str| -> Option<u32> {
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    Some((Uid::from_raw(real("Uid:")?), Gid::from_raw(real("Gid:")?)))
+}

@@ -1,0 +1,9 @@
+//! How path lookups reach us, and which way is taken here.
+
+mod choose;
+mod follow;
+mod notify;
+
+pub use choose::{Capabilities, Choice, Engine, Wish, choose, probe};
+pub use follow::{Follower, Outcome};
+pub use notify::serve;

@@ -1,0 +1,211 @@
+//! Starting the command as a tracee: seized before it runs, filtered before it execs, and
+//! otherwise exactly what it would have been.
+
+use super::engine::{Choice, Engine};
+use super::filter::{self, Verdict};
+use super::syscall::Abi;
+use crate::sys::{self, FilterMode, Listener, SavedSignals, Tid};
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
+    sendmsg, socketpair,
+};
+use std::ffi::CString;
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The file to execute.
+    pub file: CString,
+    /// Its arguments, its name first.
+    pub argv: Vec<CString>,
+    /// Its environment.
+    pub env: Vec<CString>,
+}
+
+/// Why the command could not be started as a tracee.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// fork(2) or socketpair(2) failed.
+    #[error("no process can be started: {0}")]
+    Start(Errno),
+    /// PTRACE_SEIZE was refused.
+    #[error(
+        "ptrace is not permitted here: {0}; run the container with --cap-add SYS_PTRACE, or on a \
+         kernel of 4.8 or newer with its engine's default seccomp profile"
+    )]
+    Ptrace(Errno),
+    /// The filter could not be installed.
+    #[error("the seccomp filter cannot be installed: {0}; try --no-seccomp")]
+    Filter(Errno),
+}
+
+/// A command that waits for its first tracer to be ready; it execs when [`Launched::go`] is
+/// called.
+pub struct Launched {
+    /// The process.
+    pub pid: Tid,
+    /// Where its notifications arrive.
+    pub listener: Option<Listener>,
+    channel: OwnedFd,
+}
+
+/// What the child tells us on the channel, as its first byte.
+const READY: u8 = b'R';
+const FILTER_FAILED: u8 = b'F';
+const EXEC_FAILED: u8 = b'X';
+
+/// Starts `command` as a tracee of this thread. Call it before another thread is started.
+///
+/// # Errors
+/// Nothing is left behind then.
+pub fn launch(
+    command: &Command,
+    choice: &Choice,
+    signals: &SavedSignals,
+) -> Result<Launched, LaunchError> {
+    let (ours, theirs) = socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )
+    .map_err(LaunchError::Start)?;
+    let Some(pid) = sys::fork().map_err(LaunchError::Start)? else {
+        drop(ours);
+        run_child(command, choice, signals, &theirs);
+    };
+    drop(theirs);
+    let launched = attach(pid, &ours, choice);
+    match launched {
+        Ok(listener) => Ok(Launched {
+            pid,
+            listener,
+            channel: ours,
+        }),
+        Err(error) => {
+            let _ = sys::send_signal(pid, libc::SIGKILL);
+            let _ = sys::wait_any(true);
+            Err(error)
+        }
+    }
+}
+
+fn attach(pid: Tid, channel: &OwnedFd, choice: &Choice) -> Result<Option<Listener>, LaunchError> {
+    sys::seize(pid).map_err(LaunchError::Ptrace)?;
+    if choice.engine == Engine::SyscallStop {
+        // A seized process runs on: only from a stop can it be resumed to its next call.
+        nix::sys::ptrace::interrupt(nix::unistd::Pid::from_raw(pid))
+            .map_err(LaunchError::Ptrace)?;
+    }
+    tell(channel, READY, 0, None);
+    if choice.engine == Engine::SyscallStop {
+        return Ok(None);
+    }
+    match hear(channel) {
+        Some((READY, _, None)) => Ok(None),
+        Some((READY, _, Some(fd))) => {
+            let listener = Listener::from_fd(fd);
+            listener.wake_synchronously().map_err(LaunchError::Filter)?;
+            Ok(Some(listener))
+        }
+        Some((_, errno, _)) => Err(LaunchError::Filter(Errno::from_raw(errno))),
+        None => Err(LaunchError::Start(Errno::ECHILD)),
+    }
+}
+
+impl Launched {
+    /// Lets it exec. Notifications must be answered from now on.
+    pub fn go(&self) {
+        tell(&self.channel, READY, 0, None);
+    }
+
+    /// Once it has ended without ever running the command: what execve(2) said.
+    pub fn exec_error(&self) -> Option<Errno> {
+        match hear(&self.channel)? {
+            (EXEC_FAILED, errno, _) => Some(Errno::from_raw(errno)),
+            _ => None,
+        }
+    }
+}
+
+/// The child's side, up to execve(2).
+fn run_child(command: &Command, choice: &Choice, signals: &SavedSignals, channel: &OwnedFd) -> ! {
+    // Seized now.
+    hear(channel);
+    if choice.engine != Engine::SyscallStop {
+        match filter_self(choice) {
+            Ok(listener) => tell(channel, READY, 0, listener.as_ref()),
+            Err(errno) => {
+                tell(channel, FILTER_FAILED, errno as i32, None);
+                sys::exit_now(1);
+            }
+        }
+    }
+    hear(channel);
+    sys::reset_for_child(signals);
+    let Err(errno) = nix::unistd::execve(&command.file, &command.argv, &command.env);
+    tell(channel, EXEC_FAILED, errno as i32, None);
+    sys::exit_now(1)
+}
+
+fn filter_self(choice: &Choice) -> nix::Result<Option<Listener>> {
+    if choice.set_no_new_privs {
+        nix::sys::prctl::set_no_new_privs()?;
+    }
+    let (verdict, mode) = match choice.engine {
+        Engine::Notify => (
+            Verdict::Notify,
+            FilterMode::Listener {
+                wait_killable: choice.wait_killable,
+            },
+        ),
+        _ => (Verdict::Trace, FilterMode::Plain),
+    };
+    sys::install_filter(&filter::program(&Abi::HERE, verdict), mode)
+}
+
+/// One packet: a byte, a number, and perhaps a descriptor. A peer that is gone is no error here:
+/// waitpid(2) tells of it.
+fn tell(channel: &OwnedFd, what: u8, errno: i32, listener: Option<&Listener>) {
+    let mut packet = [what, 0, 0, 0, 0];
+    packet[1..].copy_from_slice(&errno.to_ne_bytes());
+    let fds = listener.map(|listener| [listener.fd().as_raw_fd()]);
+    let rights = fds.as_ref().map(|fds| ControlMessage::ScmRights(fds));
+    let _ = sendmsg::<()>(
+        channel.as_raw_fd(),
+        &[IoSlice::new(&packet)],
+        rights.as_slice(),
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    );
+}
+
+fn hear(channel: &OwnedFd) -> Option<(u8, i32, Option<OwnedFd>)> {
+    let mut packet = [0; 5];
+    let mut space = nix::cmsg_space!([std::os::fd::RawFd; 1]);
+    let mut buffers = [IoSliceMut::new(&mut packet)];
+    let message = loop {
+        match recvmsg::<()>(
+            channel.as_raw_fd(),
+            &mut buffers,
+            Some(&mut space),
+            MsgFlags::MSG_CMSG_CLOEXEC,
+        ) {
+            Err(Errno::EINTR) => {}
+            other => break other.ok()?,
+        }
+    };
+    let received = message.bytes;
+    let fd = message.cmsgs().ok()?.find_map(|control| match control {
+        ControlMessageOwned::ScmRights(fds) => fds.first().copied(),
+        _ => None,
+    });
+    let fd = fd.map(sys::own_fd);
+    (received == 5).then(|| {
+        let [what, errno @ ..] = packet;
+        (what, i32::from_ne_bytes(errno), fd)
+    })
+}

@@ -1,0 +1,506 @@
+//! From a system call to the paths it uses: what every engine feeds, and where a path that is
+//! known already ends without a word to anybody.
+
+mod created;
+mod exec;
+#[cfg(test)]
+mod tests;
+
+use super::memory::read_path;
+use super::syscall::{Base, Call, Deed, Follow, PathArgument, Shape};
+use super::tracees::{Link, Tracees};
+use crate::event::Event;
+use crate::image_fs::ImageFs;
+use crate::image_path::ImagePath;
+use crate::recording::{Access, Exec, Loss, Origin, Place};
+use crate::sys::Tid;
+use created::Created;
+use std::collections::{HashMap, HashSet};
+
+/// Decides what each call uses. One thread at a time feeds it.
+pub struct Observer<T> {
+    tracees: T,
+    fs: Box<dyn ImageFs + Send>,
+    emit: Box<dyn FnMut(Event) + Send>,
+    /// Paths as they were spelled, relative ones behind their directory, and how they were used.
+    known: HashMap<Vec<u8>, Access>,
+    created: Created,
+    /// What each thread has asked to execute last.
+    asked: HashMap<Tid, Place>,
+    programs: HashSet<Exec>,
+    /// Whether any process may have a root directory of its own.
+    roots_differ: bool,
+    path: Vec<u8>,
+    key: Vec<u8>,
+}
+
+/// How one path argument uses its path.
+#[derive(Clone, Copy)]
+struct Intent {
+    access: Access,
+    /// Whether a name is made where there is none.
+    creates: bool,
+    /// Whether what is there is taken away.
+    removes: bool,
+    /// Whether an empty path names the descriptor itself.
+    empty_is_descriptor: bool,
+}
+
+/// `AT_FDCWD`, as the low half of an argument holds it.
+const AT_FDCWD: i32 = libc::AT_FDCWD;
+
+impl<T: Tracees> Observer<T> {
+    /// Looks files up in `fs` and tells each new fact to `emit`.
+    pub fn new(
+        tracees: T,
+        fs: Box<dyn ImageFs + Send>,
+        emit: Box<dyn FnMut(Event) + Send>,
+    ) -> Self {
+        Self {
+            tracees,
+            fs,
+            emit,
+            known: HashMap::new(),
+            created: Created::default(),
+            asked: HashMap::new(),
+            programs: HashSet::new(),
+            roots_differ: false,
+            path: Vec::new(),
+            key: Vec::new(),
+        }
+    }
+
+    /// Tells nothing from now on, and lets go of whoever it told.
+    pub fn close(&mut self) {
+        self.emit = Box::new(|_| {});
+    }
+
+    /// A thread is stopped for the first time.
+    pub fn on_start(&mut self, tid: Tid) {
+        self.tracees.on_start(tid);
+    }
+
+    /// A thread has ended.
+    pub fn on_end(&mut self, tid: Tid) {
+        self.tracees.on_end(tid);
+        self.asked.remove(&tid);
+    }
+
+    /// A thread is about to make this call.
+    pub fn on_call(&mut self, tid: Tid, call: &'static Call, args: &[u64; 6]) {
+        match call.shape {
+            Shape::Paths(paths) => {
+                for argument in paths {
+                    self.on_path_argument(tid, call, argument, args);
+                }
+            }
+            Shape::Descriptor(access) => self.on_descriptor(tid, call, args[0] as i32, access),
+            Shape::Address(deed) => self.on_address(tid, call, deed, args[1], args[2]),
+            Shape::Socketcall => self.on_socketcall(tid, call, args),
+            Shape::Namespace => self.on_namespace(tid, call, args),
+            Shape::Seccomp => self.on_seccomp(args),
+        }
+    }
+
+    fn on_path_argument(
+        &mut self,
+        tid: Tid,
+        call: &'static Call,
+        argument: &PathArgument,
+        args: &[u64; 6],
+    ) {
+        let mut path = std::mem::take(&mut self.path);
+        let address = args[usize::from(argument.path)];
+        let tracees = &mut self.tracees;
+        if read_path(address, &mut path, |at, buffer| {
+            tracees.read(tid, at, buffer)
+        }) {
+            let intent = self.intent(tid, argument.deed, args);
+            let fd = match argument.base {
+                Base::Cwd => AT_FDCWD,
+                Base::Fd(index) => args[usize::from(index)] as i32,
+            };
+            self.on_path(tid, call, fd, &path, intent);
+        }
+        self.path = path;
+    }
+
+    fn intent(&mut self, tid: Tid, deed: Deed, args: &[u64; 6]) -> Intent {
+        let use_of = |access: Access, follow: bool| Intent {
+            access: if follow {
+                access
+            } else {
+                access.with(Access::NO_FOLLOW)
+            },
+            creates: false,
+            removes: false,
+            empty_is_descriptor: false,
+        };
+        let creates = |access: Access, follow: bool| Intent {
+            creates: true,
+            ..use_of(access, follow)
+        };
+        match deed {
+            Deed::Use(access, Follow::Yes) => use_of(access, true),
+            Deed::Use(access, Follow::No) => use_of(access, false),
+            Deed::Use(access, Follow::AtFlags(index)) => {
+                let flags = args[usize::from(index)] as i32;
+                Intent {
+                    empty_is_descriptor: flags & libc::AT_EMPTY_PATH != 0,
+                    ..use_of(access, flags & libc::AT_SYMLINK_NOFOLLOW == 0)
+                }
+            }
+            Deed::Use(access, Follow::AtFollow(index)) => {
+                let flags = args[usize::from(index)] as i32;
+                Intent {
+                    empty_is_descriptor: flags & libc::AT_EMPTY_PATH != 0,
+                    ..use_of(access, flags & libc::AT_SYMLINK_FOLLOW != 0)
+                }
+            }
+            Deed::Open(index) => open_intent(args[usize::from(index)]),
+            Deed::OpenHow(index) => {
+                // `struct open_how` begins with the flags (openat2(2)).
+                let mut flags = [0; 8];
+                let address = args[usize::from(index)];
+                let read = self.tracees.read(tid, address, &mut flags);
+                let flags = if read == flags.len() {
+                    u64::from_ne_bytes(flags)
+                } else {
+                    0
+                };
+                open_intent(flags)
+            }
+            Deed::Creat => creates(Access::OPEN.with(Access::CHANGE), true),
+            Deed::Create => creates(Access::PROBE, false),
+            Deed::RenameTo => creates(Access::CHANGE, false),
+            Deed::Remove | Deed::RenameFrom => Intent {
+                removes: true,
+                ..use_of(Access::CHANGE, false)
+            },
+        }
+    }
+
+    fn on_path(&mut self, tid: Tid, call: &'static Call, fd: i32, path: &[u8], intent: Intent) {
+        if path.is_empty() {
+            if intent.access.contains(Access::EXEC) && intent.empty_is_descriptor {
+                self.asked.remove(&tid);
+            }
+            return;
+        }
+        let root = self.root_of(tid);
+        if path[0] == b'/' {
+            if let Some(place) = self.through_proc(tid, path) {
+                self.on_place(tid, call, place, intent);
+            } else if !path.starts_with(b"/proc/") {
+                self.on_spelled(tid, call, root, None, path, intent);
+            }
+            return;
+        }
+        let link = if fd == AT_FDCWD {
+            Link::Cwd
+        } else {
+            Link::Fd(fd)
+        };
+        match self.tracees.link(tid, link) {
+            Some(directory) => self.on_spelled(tid, call, root, Some(&directory), path, intent),
+            // A descriptor that is not open, or no directory: the call fails by itself.
+            None if fd != AT_FDCWD => {}
+            None => self.lose(format!(
+                "a relative path of process {tid} ({call}): its current directory is gone or may not be \
+                 looked at; run the container with --cap-add SYS_PTRACE",
+                call = call.name
+            )),
+        }
+    }
+
+    /// The hot path: whoever is known leaves here.
+    fn on_spelled(
+        &mut self,
+        tid: Tid,
+        call: &'static Call,
+        root: Option<ImagePath>,
+        directory: Option<&ImagePath>,
+        path: &[u8],
+        intent: Intent,
+    ) {
+        self.key.clear();
+        if let Some(root) = &root {
+            self.key.extend_from_slice(root.as_bytes());
+            self.key.push(0);
+        }
+        if let Some(directory) = directory {
+            self.key.extend_from_slice(directory.as_bytes());
+            self.key.push(b'/');
+        }
+        self.key.extend_from_slice(path);
+        let known = !intent.removes
+            && self
+                .known
+                .get(&self.key)
+                .is_some_and(|known| known.covers(intent.access));
+        let executes = intent.access.contains(Access::EXEC);
+        if known && !executes {
+            return;
+        }
+        let place = match (root, directory) {
+            (None, None) => ImagePath::new(path).map(Place::at),
+            (None, Some(directory)) => directory.join(path).map(Place::at),
+            (Some(root), None) => ImagePath::new(path).map(|path| Place { root, path }),
+            (Some(root), Some(directory)) => within(&root, directory)
+                .and_then(|directory| directory.join(path).map(|path| Place { root, path })),
+        };
+        let Some(place) = place else { return };
+        if executes {
+            self.asked.insert(tid, place.clone());
+        }
+        if !known && self.on_place(tid, call, place, intent) {
+            *self.known.entry(self.key.clone()).or_default() |= intent.access;
+        }
+    }
+
+    /// Notes a path that is not known yet. True when it is there and was there before us: the
+    /// next use of it tells nothing new.
+    fn on_place(&mut self, tid: Tid, call: &'static Call, place: Place, intent: Intent) -> bool {
+        let follow = !intent.access.contains(Access::NO_FOLLOW);
+        if !self.exists(&place, follow) {
+            if intent.creates {
+                self.on_creation(tid, call, place, intent.access);
+            }
+            return false;
+        }
+        let walk = crate::image_fs::walk_in(&*self.fs, &place.root, &place.path, follow);
+        let created = walk
+            .end
+            .as_ref()
+            .is_ok_and(|(path, _)| self.created.contains(path));
+        if intent.removes && !created && walk.end.is_ok() {
+            (self.emit)(Event::Removed(walk.last));
+        }
+        // What is made and used over and over must not fill the memory, nor the recording.
+        if created && walk.links.is_empty() {
+            return false;
+        }
+        self.tell_use(tid, call, place, intent.access);
+        !created
+    }
+
+    fn on_creation(&mut self, tid: Tid, call: &'static Call, place: Place, access: Access) {
+        let follow = !access.contains(Access::NO_FOLLOW);
+        let walk = crate::image_fs::walk_in(&*self.fs, &place.root, &place.path, follow);
+        if walk.end.is_ok() || self.created.contains(&walk.last) {
+            return;
+        }
+        // The directories and links on the way had to be there.
+        let parent = walk.last.parent();
+        if walk.links.is_empty() {
+            if let Some(parent) = parent.filter(|parent| !self.created.contains(parent)) {
+                let seen = self.known.entry(parent.as_bytes().to_vec()).or_default();
+                if !seen.covers(Access::ENTER) {
+                    *seen |= Access::ENTER;
+                    self.tell_use(tid, call, Place::at(parent), Access::ENTER);
+                }
+            }
+        } else {
+            self.tell_use(tid, call, place, access);
+        }
+        (self.emit)(Event::Created(walk.last.clone()));
+        self.created.insert(walk.last, &*self.fs);
+    }
+
+    fn on_descriptor(&mut self, tid: Tid, call: &'static Call, fd: i32, access: Access) {
+        let Some(directory) = self.tracees.link(tid, Link::Fd(fd)) else {
+            return;
+        };
+        if !directory.as_bytes().starts_with(b"/proc/") {
+            self.on_spelled(
+                tid,
+                call,
+                None,
+                None,
+                directory.as_bytes(),
+                Intent {
+                    access,
+                    creates: false,
+                    removes: false,
+                    empty_is_descriptor: false,
+                },
+            );
+        }
+    }
+
+    fn on_address(&mut self, tid: Tid, call: &'static Call, deed: Deed, address: u64, length: u64) {
+        // `struct sockaddr_un` (unix(7)): family, then a path that need not end in NUL; one that
+        // begins with NUL is abstract.
+        let mut buffer = [0; 2 + 108];
+        let length =
+            usize::try_from(length).map_or(buffer.len(), |length| length.min(buffer.len()));
+        let read = self.tracees.read(tid, address, &mut buffer[..length]);
+        let [low, high, path @ ..] = &buffer[..read.min(length)] else {
+            return;
+        };
+        if i32::from(u16::from_ne_bytes([*low, *high])) != libc::AF_UNIX {
+            return;
+        }
+        let path: Vec<u8> = path.iter().copied().take_while(|byte| *byte != 0).collect();
+        let intent = self.intent(tid, deed, &[0; 6]);
+        self.on_path(tid, call, AT_FDCWD, &path, intent);
+    }
+
+    /// socketcall(2): the first argument tells the call, the second points to its arguments.
+    fn on_socketcall(&mut self, tid: Tid, call: &'static Call, args: &[u64; 6]) {
+        const BIND: u64 = 2;
+        const CONNECT: u64 = 3;
+        let deed = match args[0] {
+            BIND => Deed::Create,
+            CONNECT => Deed::Use(Access::PROBE, Follow::Yes),
+            _ => return,
+        };
+        let mut words = [0; 12];
+        if self.tracees.read(tid, args[1], &mut words) == words.len() {
+            let [_, _, _, _, a0, a1, a2, a3, l0, l1, l2, l3] = words;
+            let address = u32::from_ne_bytes([a0, a1, a2, a3]);
+            let length = u32::from_ne_bytes([l0, l1, l2, l3]);
+            self.on_address(tid, call, deed, address.into(), length.into());
+        }
+    }
+
+    fn on_namespace(&mut self, tid: Tid, call: &'static Call, args: &[u64; 6]) {
+        self.roots_differ = true;
+        let new_mounts = match call.name {
+            "chroot" => {
+                let argument = PathArgument {
+                    base: Base::Cwd,
+                    path: 0,
+                    deed: Deed::Use(Access::ENTER, Follow::Yes),
+                };
+                self.on_path_argument(tid, call, &argument, args);
+                false
+            }
+            "unshare" => args[0] & libc::CLONE_NEWNS as u64 != 0,
+            "setns" => args[1] == 0 || args[1] & libc::CLONE_NEWNS as u64 != 0,
+            _ => false,
+        };
+        if new_mounts {
+            self.lose(format!(
+                "files that process {tid} reaches through mounts of its own ({}): they are \
+                 looked up as the container sees them",
+                call.name
+            ));
+        }
+    }
+
+    /// A second listener is refused by the kernel (EBUSY) while ours is there; whatever engine
+    /// traces, its verdicts would hide calls from us.
+    fn on_seccomp(&mut self, args: &[u64; 6]) {
+        const SET_MODE_FILTER: u64 = 1;
+        const NEW_LISTENER: u64 = 1 << 3;
+        if args[0] == SET_MODE_FILTER && args[1] & NEW_LISTENER != 0 {
+            self.lose(
+                "the application asks for a seccomp listener of its own, which the kernel refuses \
+                 while micropacker has one; trace it with --engine syscall"
+                    .to_owned(),
+            );
+        }
+    }
+
+    /// The tracee's root directory where it is not ours.
+    fn root_of(&mut self, tid: Tid) -> Option<ImagePath> {
+        if !self.roots_differ {
+            return None;
+        }
+        self.tracees
+            .link(tid, Link::Root)
+            .filter(|root| !root.is_root())
+    }
+
+    /// `/proc/self/fd/3`, `/proc/42/cwd/x`, `/dev/fd/3`: what lies behind the tracee's own links.
+    fn through_proc(&mut self, tid: Tid, path: &[u8]) -> Option<Place> {
+        let (tid, rest) = if let Some(rest) = path.strip_prefix(b"/dev/fd/") {
+            (tid, [b"fd/", rest].concat())
+        } else {
+            let rest = path.strip_prefix(b"/proc/")?;
+            let slash = rest.iter().position(|byte| *byte == b'/')?;
+            let (who, rest) = (&rest[..slash], &rest[slash + 1..]);
+            let who = match who {
+                b"self" | b"thread-self" => tid,
+                number => std::str::from_utf8(number).ok()?.parse().ok()?,
+            };
+            (who, rest.to_vec())
+        };
+        let (name, rest) = split_first(&rest);
+        let (link, rest) = match name {
+            b"exe" => (Link::Program, rest),
+            b"cwd" => (Link::Cwd, rest),
+            b"root" => (Link::Root, rest),
+            b"fd" => {
+                let (number, rest) = split_first(rest);
+                (
+                    Link::Fd(std::str::from_utf8(number).ok()?.parse().ok()?),
+                    rest,
+                )
+            }
+            _ => return None,
+        };
+        let target = self.tracees.link(tid, link)?;
+        target.join(rest).map(Place::at)
+    }
+
+    fn exists(&mut self, place: &Place, follow: bool) -> bool {
+        if place.root.is_root() {
+            return self.tracees.exists(place.path.as_bytes(), follow);
+        }
+        crate::image_fs::walk_in(&*self.fs, &place.root, &place.path, follow)
+            .end
+            .is_ok()
+    }
+
+    fn tell_use(&mut self, tid: Tid, call: &'static Call, place: Place, access: Access) {
+        let program = self.tracees.link(tid, Link::Program);
+        (self.emit)(Event::Used {
+            place,
+            access,
+            origin: Origin {
+                pid: tid,
+                program,
+                call: call.name,
+            },
+        });
+    }
+
+    fn lose(&mut self, what: String) {
+        (self.emit)(Event::Lost(Loss { what, count: 1 }));
+    }
+}
+
+fn open_intent(flags: u64) -> Intent {
+    let flags = flags as i32;
+    let has = |flag: i32| flags & flag == flag;
+    let writes = flags & libc::O_ACCMODE != libc::O_RDONLY || has(libc::O_TRUNC);
+    let mut access = Access::OPEN;
+    if writes && !has(libc::O_PATH) {
+        access |= Access::CHANGE;
+    }
+    if has(libc::O_NOFOLLOW) || has(libc::O_CREAT | libc::O_EXCL) {
+        access = access.with(Access::NO_FOLLOW);
+    }
+    Intent {
+        access,
+        creates: has(libc::O_CREAT),
+        removes: false,
+        empty_is_descriptor: false,
+    }
+}
+
+/// A directory as a process with this root sees it.
+fn within(root: &ImagePath, directory: &ImagePath) -> Option<ImagePath> {
+    let rest = directory.as_bytes().strip_prefix(root.as_bytes())?;
+    ImagePath::new([b"/", rest].concat())
+}
+
+/// The first component of a relative path, and what follows its slash.
+fn split_first(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().position(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (path, &[]),
+    }
+}

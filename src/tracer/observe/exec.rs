@@ -1,0 +1,64 @@
+//! Program starts: the kernel opens the binary, its loader and `#!` interpreters by itself, so
+//! they are known from the exec event alone.
+
+use super::Observer;
+use crate::event::Event;
+use crate::image_path::ImagePath;
+use crate::recording::Exec;
+use crate::sys::Tid;
+use crate::tracer::tracees::{Link, Tracees};
+
+impl<T: Tracees> Observer<T> {
+    /// A process runs a new program. `former` is the thread that asked for it: after an exec by
+    /// another thread than the leader it goes on under the leader's ID.
+    pub fn on_exec(&mut self, tid: Tid, former: Tid) {
+        let asked = self.asked.remove(&former);
+        self.tracees.on_end(former);
+        self.tracees.on_start(tid);
+        let root = self.root_of(tid).unwrap_or_else(ImagePath::root);
+        let Some(program) = self.tracees.link(tid, Link::Program) else {
+            if asked.is_none() {
+                self.lose(format!(
+                    "a program that process {tid} started: neither its name nor its file may be \
+                     looked at; run the container with --cap-add SYS_PTRACE"
+                ));
+            }
+            return;
+        };
+        let environment = match self.tracees.environment(tid) {
+            Ok(environment) => environment,
+            Err(error) => {
+                self.lose(format!(
+                    "the environment of {program} (process {tid}): {error}; its PATH and \
+                     LD_LIBRARY_PATH are taken as empty"
+                ));
+                Vec::new()
+            }
+        };
+        let cwd = self.tracees.link(tid, Link::Cwd);
+        let exec = Exec {
+            cwd: match root.is_root() {
+                true => cwd,
+                false => cwd.and_then(|cwd| super::within(&root, &cwd)),
+            },
+            root,
+            program,
+            file: asked.map(|place| place.path),
+            path: variable(&environment, b"PATH="),
+            ld_library_path: variable(&environment, b"LD_LIBRARY_PATH="),
+            ld_preload: variable(&environment, b"LD_PRELOAD="),
+        };
+        if !self.programs.contains(&exec) {
+            self.programs.insert(exec.clone());
+            (self.emit)(Event::Started(exec));
+        }
+    }
+}
+
+/// The value of the first variable that begins with `name`, its `=` included.
+fn variable(environment: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+    environment
+        .split(|byte| *byte == 0)
+        .find_map(|variable| variable.strip_prefix(name))
+        .map(<[u8]>::to_vec)
+}

@@ -1,0 +1,92 @@
+//! What can be asked about a tracee: its memory, and where its directories are. Behind a trait,
+//! so that deciding what a call uses is tested without a process.
+
+use super::credentials::as_tracee;
+use super::memory::Memories;
+use crate::image_path::ImagePath;
+use crate::sys::Tid;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::AccessFlags;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+
+/// A tracee's own links in `/proc/TID`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// The current directory.
+    Cwd,
+    /// The root directory.
+    Root,
+    /// The program it runs.
+    Program,
+    /// An open descriptor.
+    Fd(i32),
+}
+
+/// Tracees, and the files as we see them.
+pub trait Tracees {
+    /// Reads memory, as [`Memories::read`].
+    fn read(&mut self, tid: Tid, address: u64, buffer: &mut [u8]) -> usize;
+    /// Where a link of the tracee leads, as we see it; `None` for what is no path (a socket), is
+    /// deleted, or may not be looked at.
+    fn link(&mut self, tid: Tid, link: Link) -> Option<ImagePath>;
+    /// The environment of the program it runs, `NAME=value` each closed by NUL.
+    fn environment(&mut self, tid: Tid) -> io::Result<Vec<u8>>;
+    /// Whether there is something at this absolute path; a symlink at its end is followed or not.
+    fn exists(&mut self, path: &[u8], follow: bool) -> bool;
+    /// A new thread is stopped: the time to prepare for reading its memory.
+    fn on_start(&mut self, tid: Tid);
+    /// A thread ended.
+    fn on_end(&mut self, tid: Tid);
+}
+
+/// Real tracees.
+#[derive(Default)]
+pub struct ProcTracees {
+    memories: Memories,
+}
+
+/// What the kernel appends to the name of a file that is gone (proc_pid_fd(5)).
+const DELETED: &[u8] = b" (deleted)";
+
+impl Tracees for ProcTracees {
+    fn read(&mut self, tid: Tid, address: u64, buffer: &mut [u8]) -> usize {
+        self.memories.read(tid, address, buffer)
+    }
+
+    fn link(&mut self, tid: Tid, link: Link) -> Option<ImagePath> {
+        let path = match link {
+            Link::Cwd => format!("/proc/{tid}/cwd"),
+            Link::Root => format!("/proc/{tid}/root"),
+            Link::Program => format!("/proc/{tid}/exe"),
+            Link::Fd(fd) => format!("/proc/{tid}/fd/{fd}"),
+        };
+        let target = as_tracee(tid, || fs::read_link(&path)).ok()?;
+        let target = ImagePath::new(target.into_os_string().into_vec())?;
+        // A file may really be named so: only one that is not there has been deleted.
+        let gone = target.as_bytes().ends_with(DELETED) && !self.exists(target.as_bytes(), false);
+        (!gone).then_some(target)
+    }
+
+    fn environment(&mut self, tid: Tid) -> io::Result<Vec<u8>> {
+        as_tracee(tid, || fs::read(format!("/proc/{tid}/environ")))
+    }
+
+    fn exists(&mut self, path: &[u8], follow: bool) -> bool {
+        let flags = if follow {
+            AtFlags::empty()
+        } else {
+            AtFlags::AT_SYMLINK_NOFOLLOW
+        };
+        nix::unistd::faccessat(AT_FDCWD, path, AccessFlags::F_OK, flags).is_ok()
+    }
+
+    fn on_start(&mut self, tid: Tid) {
+        self.memories.open(tid);
+    }
+
+    fn on_end(&mut self, tid: Tid) {
+        self.memories.forget(tid);
+    }
+}
