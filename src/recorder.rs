@@ -69,28 +69,64 @@ impl Recorder {
     }
 }
 
-/// A recorder on a thread of its own: telling it something never waits.
+/// How many events travel together: waking the recorder for each of them would take a processor
+/// from the application.
+const BATCH: usize = 256;
+
+/// Where the tracer puts events: telling something never waits. What is still held back travels
+/// when it is dropped.
+pub struct Emitter {
+    batch: Vec<Event>,
+    sender: Sender<Vec<Event>>,
+}
+
+impl Emitter {
+    /// Takes one event.
+    pub fn emit(&mut self, event: Event) {
+        self.batch.push(event);
+        if self.batch.len() == BATCH {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        // The recorder outlives every emitter.
+        let _ = self.sender.send(std::mem::take(&mut self.batch));
+    }
+}
+
+impl Drop for Emitter {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// A recorder on a thread of its own.
 pub struct RecorderThread {
     thread: JoinHandle<Recording>,
 }
 
 impl RecorderThread {
-    /// Starts it. It ends when every copy of the sender is gone.
+    /// Starts it. It ends when its emitter is gone.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(context: Context) -> std::io::Result<(Self, Sender<Event>)> {
-        let (sender, receiver): (Sender<Event>, Receiver<Event>) = unbounded();
+    pub fn start(context: Context) -> std::io::Result<(Self, Emitter)> {
+        let (sender, receiver): (Sender<Vec<Event>>, Receiver<Vec<Event>>) = unbounded();
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || {
                 let mut recorder = Recorder::new(context);
-                for event in receiver {
+                for event in receiver.into_iter().flatten() {
                     recorder.record(event);
                 }
                 recorder.finish()
             })?;
-        Ok((Self { thread }, sender))
+        let emitter = Emitter {
+            batch: Vec::new(),
+            sender,
+        };
+        Ok((Self { thread }, emitter))
     }
 
     /// Waits for the last event to be taken in. `None` if the thread panicked: the recording is

@@ -77,11 +77,8 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     let mut launched = launch(&request.command, &choice, &saved)?;
     raise_own_file_limit();
 
-    let (recorder, events) = RecorderThread::start(request.context).map_err(resources)?;
-    let emit = move |event: Event| {
-        // The recorder outlives every sender.
-        let _ = events.send(event);
-    };
+    let (recorder, mut emitter) = RecorderThread::start(request.context).map_err(resources)?;
+    let emit = move |event: Event| emitter.emit(event);
     let observer = Arc::new(Mutex::new(Observer::new(
         ProcTracees::default(),
         Box::new(HostFs::new("/")),

@@ -27,6 +27,8 @@ pub struct Observer<T> {
     created: Created,
     /// What each thread has asked to execute last.
     asked: HashMap<Tid, Place>,
+    /// What each thread runs, where somebody had to be told.
+    runs: HashMap<Tid, Option<ImagePath>>,
     programs: HashSet<Exec>,
     /// Whether any process may have a root directory of its own.
     roots_differ: bool,
@@ -63,6 +65,7 @@ impl<T: Tracees> Observer<T> {
             known: HashMap::new(),
             created: Created::default(),
             asked: HashMap::new(),
+            runs: HashMap::new(),
             programs: HashSet::new(),
             roots_differ: false,
             path: Vec::new(),
@@ -84,6 +87,7 @@ impl<T: Tracees> Observer<T> {
     pub fn on_end(&mut self, tid: Tid) {
         self.tracees.on_end(tid);
         self.asked.remove(&tid);
+        self.runs.remove(&tid);
     }
 
     /// A thread is about to make this call.
@@ -267,6 +271,10 @@ impl<T: Tracees> Observer<T> {
                 self.on_creation(tid, call, place, intent.access);
             }
             return false;
+        }
+        if !intent.removes && self.created.is_empty() {
+            self.tell_use(tid, call, place, intent.access);
+            return true;
         }
         let walk = crate::image_fs::walk_in(&*self.fs, &place.root, &place.path, follow);
         let created = walk
@@ -455,7 +463,12 @@ impl<T: Tracees> Observer<T> {
     }
 
     fn tell_use(&mut self, tid: Tid, call: &'static Call, place: Place, access: Access) {
-        let program = self.tracees.link(tid, Link::Program);
+        let tracees = &mut self.tracees;
+        let program = self
+            .runs
+            .entry(tid)
+            .or_insert_with(|| tracees.link(tid, Link::Program))
+            .clone();
         (self.emit)(Event::Used {
             place,
             access,

@@ -23,11 +23,13 @@ impl Default for Created {
 }
 
 impl Created {
+    /// Whether nothing was made yet.
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
     /// Whether this path, or a directory above it, was made during the trace.
     pub fn contains(&self, path: &ImagePath) -> bool {
-        if self.paths.is_empty() {
-            return false;
-        }
         let mut here = Some(path.clone());
         while let Some(path) = here {
             if self.paths.contains(&path) {

@@ -13,7 +13,8 @@ impl<T: Tracees> Observer<T> {
     /// another thread than the leader it goes on under the leader's ID.
     pub fn on_exec(&mut self, tid: Tid, former: Tid) {
         let asked = self.asked.remove(&former);
-        self.tracees.on_end(former);
+        self.on_end(former);
+        self.on_end(tid);
         self.tracees.on_start(tid);
         let root = self.root_of(tid).unwrap_or_else(ImagePath::root);
         let Some(program) = self.tracees.link(tid, Link::Program) else {
