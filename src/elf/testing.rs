@@ -1,0 +1,1 @@
+//! ELF files built for tests.
