@@ -362,3 +362,6 @@ impl<'a> Strings<'a> {
         Some(rest[..end].to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests;

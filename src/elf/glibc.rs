@@ -272,3 +272,6 @@ pub(super) fn expand(glibc: &Glibc, origin: &[u8], input: &[u8]) -> Option<Vec<u
         },
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -250,3 +250,6 @@ fn prepare(process: &mut Process<'_, '_>, main: usize, env: &LoaderEnv, preload_
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

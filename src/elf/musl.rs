@@ -84,3 +84,6 @@ pub(super) fn split(list: &[u8]) -> Vec<ImagePath> {
         .filter_map(ImagePath::new)
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
