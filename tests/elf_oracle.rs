@@ -3,19 +3,16 @@
 //! No difference is allowed but those a rule below names. Where there is no glibc loader there
 //! is nothing to compare with, and the test says so.
 
-use micropacker::elf::{Closure, ElfKind, Facts, Loader, LoaderEnv, ObjectKind};
+mod elf_support;
+
+use elf_support::{LOADER, difference, listed_by_loader, ours, path};
+use micropacker::elf::{Closure, ElfKind, Facts, Loader, LoaderEnv};
 use micropacker::image_fs::{FileKind, HostFs, ImageFs, walk};
 use micropacker::image_path::ImagePath;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::Command;
-
-#[cfg(target_arch = "x86_64")]
-const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
-#[cfg(target_arch = "aarch64")]
-const LOADER: &str = "/lib/ld-linux-aarch64.so.1";
 
 const TREES: &[&str] = &[
     "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/usr",
@@ -47,17 +44,6 @@ enum Outcome {
     Differs(String),
 }
 
-/// Paths that are mapped and names that are not found.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Listing {
-    paths: BTreeSet<Vec<u8>>,
-    missing: BTreeSet<Vec<u8>>,
-}
-
-fn path(text: impl AsRef<[u8]>) -> ImagePath {
-    ImagePath::new(text).expect("an absolute path")
-}
-
 /// Every regular file below the trees once, by its physical path.
 fn files(fs: &dyn ImageFs) -> Vec<ImagePath> {
     let mut pending: Vec<ImagePath> = TREES
@@ -87,68 +73,6 @@ fn files(fs: &dyn ImageFs) -> Vec<ImagePath> {
     found
 }
 
-/// What the loader prints. `None` when it refuses the file. `--list` gives up at the first
-/// library that is missing; what ldd(1) sets makes it go on.
-fn listed_by_loader(file: &ImagePath) -> Option<Listing> {
-    let listed = listing(
-        Command::new(LOADER)
-            .env_clear()
-            .arg("--list")
-            .arg(file.as_path()),
-    );
-    listed.or_else(|| {
-        listing(
-            Command::new(LOADER)
-                .arg(file.as_path())
-                .env_clear()
-                .env("LD_TRACE_LOADED_OBJECTS", "1"),
-        )
-    })
-}
-
-fn listing(command: &mut Command) -> Option<Listing> {
-    let output = command.output().expect("the loader runs");
-    let mut listing = Listing::default();
-    for line in output.stdout.split(|byte| *byte == b'\n') {
-        let Some(line) = line.strip_prefix(b"\t") else {
-            continue;
-        };
-        let (name, value) = match line.windows(4).position(|window| window == b" => ") {
-            Some(at) => (&line[..at], &line[at + 4..]),
-            None => (line, line),
-        };
-        if value == b"not found" {
-            listing.missing.insert(name.to_vec());
-        } else if let Some(end) = value.windows(4).rposition(|window| window == b" (0x")
-            && value.starts_with(b"/")
-        {
-            listing
-                .paths
-                .insert(path(&value[..end]).as_bytes().to_vec());
-        }
-    }
-    (!listing.paths.is_empty()).then_some(listing)
-}
-
-fn ours(closure: &Closure) -> Listing {
-    let objects = closure
-        .objects
-        .iter()
-        .filter(|object| object.kind == ObjectKind::Loaded)
-        .map(|object| &object.path);
-    Listing {
-        paths: objects
-            .chain(&closure.interpreter)
-            .map(|path| path.as_bytes().to_vec())
-            .collect(),
-        missing: closure
-            .missing
-            .iter()
-            .map(|missing| missing.name.clone())
-            .collect(),
-    }
-}
-
 fn reason_to_skip(facts: &Facts, loader: &Facts) -> Option<Skipped> {
     if facts.kind == ElfKind::Other {
         return Some(Skipped::NotLoadable);
@@ -171,7 +95,7 @@ fn compare(loader: &mut Loader<'_>, own: &Facts, file: &ImagePath) -> Option<Out
         Ok(Some(facts)) => facts,
         Ok(None) => return None,
         Err(error) => {
-            return Some(match listed_by_loader(file) {
+            return Some(match listed_by_loader(file, &LoaderEnv::default()) {
                 None => Outcome::Skipped(Skipped::RefusedByLoader),
                 Some(_) => Outcome::Differs(error.to_string()),
             });
@@ -192,7 +116,7 @@ fn compare(loader: &mut Loader<'_>, own: &Facts, file: &ImagePath) -> Option<Out
             Outcome::Differs(format!("static, but {closure:?}"))
         });
     }
-    let Some(theirs) = listed_by_loader(file) else {
+    let Some(theirs) = listed_by_loader(file, &LoaderEnv::default()) else {
         return Some(Outcome::Skipped(Skipped::RefusedByLoader));
     };
     let mut ours = ours(&closure);
@@ -206,21 +130,6 @@ fn compare(loader: &mut Loader<'_>, own: &Facts, file: &ImagePath) -> Option<Out
     } else {
         Outcome::Differs(difference(&ours, &theirs))
     })
-}
-
-fn difference(ours: &Listing, theirs: &Listing) -> String {
-    let only = |one: &BTreeSet<Vec<u8>>, other: &BTreeSet<Vec<u8>>| {
-        one.difference(other)
-            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-            .collect::<Vec<_>>()
-    };
-    format!(
-        "only ours {:?}, only the loader's {:?}; missing only to us {:?}, only to the loader {:?}",
-        only(&ours.paths, &theirs.paths),
-        only(&theirs.paths, &ours.paths),
-        only(&ours.missing, &theirs.missing),
-        only(&theirs.missing, &ours.missing),
-    )
 }
 
 #[derive(Default)]
