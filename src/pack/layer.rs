@@ -266,9 +266,12 @@ impl Layer<'_> {
 
 /// `/usr/bin` as `usr/bin/`, the root as `./`.
 fn archive_name(path: &ImagePath, kind: FileKind) -> Vec<u8> {
-    let mut name = match path.as_bytes() {
-        b"/" => b".".to_vec(),
-        bytes => bytes.strip_prefix(b"/").unwrap_or(bytes).to_vec(),
+    let relative = path.as_bytes().strip_prefix(b"/").unwrap_or_default();
+    // bsdtar takes these for Windows paths and strips their beginning.
+    let mut name = match relative {
+        [] => b".".to_vec(),
+        [b'\\', ..] | [b'a'..=b'z' | b'A'..=b'Z', b':', ..] => [b"./", relative].concat(),
+        _ => relative.to_vec(),
     };
     if kind == FileKind::Directory {
         name.push(b'/');

@@ -71,6 +71,13 @@ fn parents_come_first_and_the_root_is_an_entry() {
 }
 
 #[test]
+fn names_that_look_like_windows_paths_are_told_apart() {
+    let fs = MemFs::new().file("/\\x", "").file("/c:y", "");
+    let (bytes, _) = packed(&fs, &manifest_of(&fs));
+    assert_eq!(listed(&bytes), ["5 ./", "0 ./\\\\x", "0 ./c:y"]);
+}
+
+#[test]
 fn the_summary_describes_the_bytes_that_were_written() {
     let fs = MemFs::new().file("/f", [7; 1000]);
     let (bytes, summary) = packed(&fs, &manifest_of(&fs));
