@@ -1,4 +1,4 @@
-//! The root file system as one tar stream, deterministic: manifest order, numeric owners,
+//! The root file system as one tar stream, deterministic: sorted depth first, numeric owners,
 //! times of the files themselves.
 //!
 //! Names are relative without a leading `./`; the root directory is the entry `./`. What we
@@ -56,7 +56,9 @@ pub fn write_layer(
         buffer: vec![0; COPY_BUFFER],
         summary: LayerSummary::default(),
     };
-    for (path, entry) in &manifest.entries {
+    let mut entries: Vec<_> = manifest.entries.iter().collect();
+    entries.sort_by(|(a, _), (b, _)| depth_first(a).cmp(depth_first(b)));
+    for (path, entry) in entries {
         layer.entry(path, entry)?;
     }
     let mut summary = layer.summary;
@@ -262,6 +264,13 @@ impl Layer<'_> {
     fn lose(&mut self, what: String) {
         self.summary.losses.push(Loss { what, count: 1 });
     }
+}
+
+/// Sorts all that is below `/a` before `/a-b`: when GNU tar meets an entry outside a directory,
+/// it takes that directory for complete and sets its time.
+fn depth_first(path: &ImagePath) -> impl Iterator<Item = u8> {
+    let lowest_slash = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+    path.as_bytes().iter().map(lowest_slash)
 }
 
 /// `/usr/bin` as `usr/bin/`, the root as `./`.

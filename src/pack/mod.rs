@@ -2,15 +2,23 @@
 //! name only when it is complete.
 
 mod header;
-mod output;
 mod pax;
+mod rfc3339;
+mod secrets;
 mod sparse;
 mod stream;
 mod xattrs;
 
+pub mod config;
+pub mod dockerfile;
 pub mod layer;
+pub mod oci;
+pub mod output;
 
+pub use config::{ImageConfig, looks_like_secret};
+pub use dockerfile::{dockerfile, dockerfile_with_losses};
 pub use layer::{LayerSummary, write_layer};
+pub use oci::{ImageSummary, write_image};
 pub use output::{Output, OutputError};
 
 use crate::image_path::ImagePath;
@@ -48,6 +56,24 @@ pub enum PackError {
         /// Where reading it came to its end.
         found: u64,
     },
+    /// An image cannot have this name.
+    #[error(
+        "{0} is no name of an image: lower-case letters and digits, then perhaps : and a tag, \
+         as in registry.example/app:1.0"
+    )]
+    Tag(String),
+    /// An image cannot hold this time, in seconds since the epoch.
+    #[error("{0} seconds since 1970 is no time an image can hold: choose one in years 0 to 9999")]
+    Created(i64),
+    /// The configuration could not be put into words.
+    #[error("cannot describe the image: {0}")]
+    Describe(String),
+    /// The root file system's tarball could not be read.
+    #[error("cannot read the root file system's tarball: {0}")]
+    Layer(io::Error),
+    /// The root file system's tarball is not the one whose digest is known.
+    #[error("the root file system's tarball changed while it was read: pack again")]
+    LayerChanged,
     /// The output could not be written; the message names it.
     #[error(transparent)]
     Output(OutputError),

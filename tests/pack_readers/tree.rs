@@ -176,7 +176,7 @@ fn dress(path: &Path, node: &Node) {
         let floor = if is_root() { 0 } else { 0o700 };
         let _ = fs::set_permissions(path, fs::Permissions::from_mode(node.mode | floor));
     }
-    if path.is_file() && !is_symlink || path.is_dir() && !is_symlink {
+    if !is_symlink && (path.is_file() || path.is_dir()) {
         for (name, value) in &node.xattrs {
             let _ = xattr::set(path, name, value);
         }

@@ -57,7 +57,7 @@ fn listed(bytes: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn parents_come_first_and_the_root_is_an_entry() {
+fn a_directory_is_followed_by_all_below_it_and_the_root_is_an_entry() {
     let fs = MemFs::new()
         .file("/a/x", "1")
         .file("/a-b", "2")
@@ -65,7 +65,7 @@ fn parents_come_first_and_the_root_is_an_entry() {
     let (bytes, summary) = packed(&fs, &manifest_of(&fs));
     assert_eq!(
         listed(&bytes),
-        ["5 ./", "5 a/", "0 a-b", "2 a/l -> ../a-b", "0 a/x"]
+        ["5 ./", "5 a/", "2 a/l -> ../a-b", "0 a/x", "0 a-b"]
     );
     assert_eq!((summary.entries, summary.content_bytes), (5, 2));
 }
