@@ -1,1 +1,105 @@
-//! Writers: manifest to files.
+//! Writers: manifest to files. Each output is deterministic, is streamed, and gets its final
+//! name only when it is complete.
+
+mod header;
+mod pax;
+mod rfc3339;
+mod secrets;
+mod sparse;
+mod stream;
+mod xattrs;
+
+pub mod config;
+pub mod dockerfile;
+pub mod layer;
+pub mod oci;
+pub mod output;
+
+pub use config::{ImageConfig, looks_like_secret};
+pub use dockerfile::{dockerfile, dockerfile_with_losses};
+pub use layer::{LayerSummary, write_layer};
+pub use oci::{ImageSummary, write_image};
+pub use output::{Output, OutputError};
+
+use crate::image_path::ImagePath;
+use std::io;
+use thiserror::Error;
+
+/// Why a file could not be written. Each is one line that names the path and the operation.
+#[derive(Debug, Error)]
+pub enum PackError {
+    /// An entry that was there when the manifest was made is gone.
+    #[error("{path} vanished before it was packed (cannot {operation} it): pack again")]
+    Vanished {
+        /// The entry.
+        path: ImagePath,
+        /// What was tried.
+        operation: &'static str,
+    },
+    /// An entry could not be read.
+    #[error("cannot {operation} {path}: {source}")]
+    Read {
+        /// The entry.
+        path: ImagePath,
+        /// What was tried.
+        operation: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file became shorter after its length had been written into its header.
+    #[error("{path} shrank from {expected} to {found} bytes while it was packed: pack again")]
+    Shrank {
+        /// The file.
+        path: ImagePath,
+        /// Bytes when it was opened.
+        expected: u64,
+        /// Where reading it came to its end.
+        found: u64,
+    },
+    /// An image cannot have this name.
+    #[error(
+        "{0} is no name of an image: lower-case letters and digits, then perhaps : and a tag, \
+         as in registry.example/app:1.0"
+    )]
+    Tag(String),
+    /// An image cannot hold this time, in seconds since the epoch.
+    #[error("{0} seconds since 1970 is no time an image can hold: choose one in years 0 to 9999")]
+    Created(i64),
+    /// The configuration could not be put into words.
+    #[error("cannot describe the image: {0}")]
+    Describe(String),
+    /// The root file system's tarball could not be read.
+    #[error("cannot read the root file system's tarball: {0}")]
+    Layer(io::Error),
+    /// The root file system's tarball is not the one whose digest is known.
+    #[error("the root file system's tarball changed while it was read: pack again")]
+    LayerChanged,
+    /// The output could not be written; the message names it.
+    #[error(transparent)]
+    Output(OutputError),
+    /// The output could not be written.
+    #[error("cannot write the output: {0}")]
+    Write(io::Error),
+}
+
+impl PackError {
+    fn reading(path: &ImagePath, operation: &'static str, source: io::Error) -> Self {
+        let path = path.clone();
+        if source.kind() == io::ErrorKind::NotFound {
+            return Self::Vanished { path, operation };
+        }
+        Self::Read {
+            path,
+            operation,
+            source,
+        }
+    }
+
+    /// An [`Output`] wraps its own error, which already names the file and the remedy.
+    fn writing(error: io::Error) -> Self {
+        match error.downcast::<OutputError>() {
+            Ok(output) => Self::Output(output),
+            Err(error) => Self::Write(error),
+        }
+    }
+}

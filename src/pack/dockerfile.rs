@@ -1,0 +1,252 @@
+//! A Dockerfile that makes the image from the root file system's tarball.
+//!
+//! Quoting follows Docker's own reading: lines first, then words with quotes, then `$` and `\`
+//! in all but ENTRYPOINT and CMD, which are JSON. A newline can only be carried by those two
+//! and VOLUME; a line of 64 KiB or more by none. What cannot be carried is left out, with a
+//! comment that says so, and is a loss.
+
+use super::config::{ImageConfig, split_variable, texts};
+use crate::recording::Loss;
+use serde_json::to_string;
+
+/// Docker reads lines with Go's `bufio.Scanner`, which refuses longer ones.
+const MAX_LINE: usize = 65_000;
+
+/// The Dockerfile of an image with this configuration, beside a tarball of this name.
+pub fn dockerfile(config: &ImageConfig, rootfs_name: &str) -> Vec<u8> {
+    dockerfile_with_losses(config, rootfs_name).0
+}
+
+/// As [`dockerfile`], with what the file cannot express.
+pub fn dockerfile_with_losses(config: &ImageConfig, rootfs_name: &str) -> (Vec<u8>, Vec<Loss>) {
+    let mut file = Dockerfile::default();
+    file.line("FROM scratch");
+    file.instruction("ADD", Some(source(rootfs_name)));
+    for variable in &config.env {
+        let pair = split_variable(variable).and_then(|(name, value)| pair(name, value));
+        file.or_lost("ENV", pair, variable);
+    }
+    if let Some(directory) = &config.working_dir {
+        file.or_lost("WORKDIR", word(directory.as_bytes()), directory.as_bytes());
+    }
+    if let Some(user) = &config.user {
+        file.or_lost("USER", word(user.as_bytes()), user.as_bytes());
+    }
+    for port in &config.exposed_ports {
+        file.or_lost("EXPOSE", word(port.as_bytes()), port.as_bytes());
+    }
+    for volume in &config.volumes {
+        let text = std::str::from_utf8(volume.as_bytes()).ok();
+        let list = text.and_then(|text| to_string(&[escaped(text)]).ok());
+        file.or_lost("VOLUME", list, volume.as_bytes());
+    }
+    for (name, value) in &config.labels {
+        let pair = pair(name.as_bytes(), value.as_bytes());
+        file.or_lost("LABEL", pair, format!("{name}={value}").as_bytes());
+    }
+    if let Some(signal) = &config.stop_signal {
+        file.or_lost("STOPSIGNAL", word(signal.as_bytes()), signal.as_bytes());
+    }
+    for (keyword, words) in [("ENTRYPOINT", &config.entrypoint), ("CMD", &config.cmd)] {
+        if !words.is_empty() {
+            let list = texts(words).and_then(|words| to_string(&words).ok());
+            file.or_lost(keyword, list, &words.join(&b' '));
+        }
+    }
+    (file.text.into_bytes(), file.losses)
+}
+
+#[derive(Default)]
+struct Dockerfile {
+    text: String,
+    losses: Vec<Loss>,
+}
+
+impl Dockerfile {
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    fn instruction(&mut self, keyword: &str, rest: Option<String>) -> bool {
+        let line = rest.map(|rest| format!("{keyword} {rest}"));
+        match line.filter(|line| line.len() < MAX_LINE) {
+            Some(line) => {
+                self.line(&line);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn or_lost(&mut self, keyword: &str, rest: Option<String>, original: &[u8]) {
+        if self.instruction(keyword, rest) {
+            return;
+        }
+        let shown: String = original
+            .escape_ascii()
+            .to_string()
+            .chars()
+            .take(200)
+            .collect();
+        self.line(&format!(
+            "# {keyword} {shown}: a Dockerfile cannot express this"
+        ));
+        self.losses.push(Loss {
+            what: format!(
+                "Dockerfile: {keyword} {shown} is left out, the format cannot express it; \
+                 give it when the container is started"
+            ),
+            count: 1,
+        });
+    }
+}
+
+/// ADD reads its source as a pattern of Go's filepath.Match.
+fn source(name: &str) -> String {
+    if is_plain(name) && !name.starts_with('-') {
+        return format!("{name} /");
+    }
+    let mut pattern = String::new();
+    for character in name.chars() {
+        if matches!(character, '*' | '?' | '[' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    // Serializing two strings cannot fail.
+    let list = to_string(&[escaped(&pattern), "/".to_owned()]);
+    list.unwrap_or_else(|_| format!("{name} /"))
+}
+
+fn pair(name: &[u8], value: &[u8]) -> Option<String> {
+    (!name.is_empty()).then_some(())?;
+    Some(format!("{}={}", word(name)?, quoted(value)?))
+}
+
+/// One word, in quotes where it needs them.
+fn word(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    if is_plain(text) {
+        return Some(text.to_owned());
+    }
+    quoted(bytes)
+}
+
+fn is_plain(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,".contains(&byte);
+    !text.is_empty() && text.bytes().all(plain)
+}
+
+/// In double quotes, where `"`, `$` and `\` are taken as they are after a `\`.
+fn quoted(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    if text.contains(['\n', '\0']) {
+        return None;
+    }
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        if matches!(character, '"' | '$' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted.push('"');
+    Some(quoted)
+}
+
+/// Outside quotes, for JSON lists whose items Docker expands once more.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        if matches!(character, '"' | '\'' | '$' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image_path::ImagePath;
+
+    fn lines(config: &ImageConfig) -> Vec<String> {
+        let text = String::from_utf8(dockerfile(config, "rootfs.tar")).expect("text");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_part_has_its_instruction() {
+        let config = ImageConfig {
+            entrypoint: vec![b"nginx".to_vec(), b"-g".to_vec(), b"daemon off;".to_vec()],
+            cmd: vec![b"a\"b\\\nc$d".to_vec()],
+            env: vec![b"PATH=/bin".to_vec(), b"E=".to_vec()],
+            working_dir: ImagePath::new("/srv/my app"),
+            user: Some("33:33".into()),
+            exposed_ports: ["80/tcp".to_owned()].into(),
+            volumes: ImagePath::new("/da'ta").into_iter().collect(),
+            labels: [("a.b".to_owned(), "c".to_owned())].into(),
+            stop_signal: Some("SIGQUIT".into()),
+            ..ImageConfig::default()
+        };
+        assert_eq!(
+            lines(&config),
+            [
+                "FROM scratch",
+                "ADD rootfs.tar /",
+                "ENV PATH=\"/bin\"",
+                "ENV E=\"\"",
+                "WORKDIR \"/srv/my app\"",
+                "USER 33:33",
+                "EXPOSE 80/tcp",
+                "VOLUME [\"/da\\\\'ta\"]",
+                "LABEL a.b=\"c\"",
+                "STOPSIGNAL SIGQUIT",
+                "ENTRYPOINT [\"nginx\",\"-g\",\"daemon off;\"]",
+                "CMD [\"a\\\"b\\\\\\nc$d\"]",
+            ]
+        );
+    }
+
+    #[test]
+    fn values_are_protected_from_expansion() {
+        let config = ImageConfig {
+            env: vec![
+                b"A=$HOME \"x\" 'y' \\ # \\".to_vec(),
+                b"odd name=1".to_vec(),
+            ],
+            ..ImageConfig::default()
+        };
+        assert_eq!(
+            lines(&config)[2..],
+            [
+                "ENV A=\"\\$HOME \\\"x\\\" 'y' \\\\ # \\\\\"",
+                "ENV \"odd name\"=\"1\""
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_expressed_is_a_comment_and_a_loss() {
+        let long = [b"L=".as_slice(), &[b'x'; 70_000]].concat();
+        let config = ImageConfig {
+            entrypoint: vec![b"\xFF".to_vec()],
+            env: vec![b"N=a\nb".to_vec(), b"B=\xE9".to_vec(), long],
+            ..ImageConfig::default()
+        };
+        let (text, losses) = dockerfile_with_losses(&config, "rootfs.tar");
+        let text = String::from_utf8(text).expect("text");
+        assert_eq!(losses.len(), 4);
+        assert!(text.contains("\n# ENV N=a\\nb: "));
+        assert!(text.contains("\n# ENTRYPOINT \\xff: "));
+        assert!(text.lines().skip(2).all(|line| line.starts_with("# ")));
+    }
+
+    #[test]
+    fn a_tarball_of_any_name_is_added_and_is_no_pattern() {
+        assert_eq!(source("a b[1].tar"), r#"["a b\\\\[1].tar","/"]"#);
+        assert_eq!(source("--x.tar"), r#"["--x.tar","/"]"#);
+    }
+}

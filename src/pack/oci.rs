@@ -1,0 +1,337 @@
+//! A loadable image: one tar that is an OCI image layout and a docker-archive at once. Both
+//! name the same blobs, so that `docker load` of any age, podman, skopeo and containerd each
+//! find their own index.
+
+use super::PackError;
+use super::config::{ImageConfig, texts};
+use super::header::EntryHeader;
+use super::rfc3339::rfc3339;
+use super::stream::Stream;
+use crate::image_fs::FileTime;
+use crate::image_path::ImagePath;
+use crate::recording::Loss;
+use oci_spec::image::{
+    Arch, Config, Descriptor, HistoryBuilder, ImageConfiguration, ImageIndexBuilder,
+    ImageManifestBuilder, MediaType, OciLayoutBuilder, Os, Platform, RootFs, Sha256Digest,
+};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::str::FromStr;
+
+/// What was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageSummary {
+    /// `sha256:…` of the manifest: what registries call the image's digest.
+    pub manifest_digest: String,
+    /// `sha256:…` of the configuration: what Docker calls the image's ID.
+    pub config_digest: String,
+    /// `sha256:…` of the layer.
+    pub layer_digest: String,
+    /// Bytes of the layer.
+    pub layer_bytes: u64,
+    /// The name under which it loads, `app:latest`.
+    pub tag: Option<String>,
+    /// What the configuration cannot carry.
+    pub losses: Vec<Loss>,
+}
+
+/// Writes an image of one uncompressed layer, streamed from `rootfs_tar`, whose SHA-256 must be
+/// `layer_sha256`.
+///
+/// `tag` is `name` or `name:tag`. Without `created` the image is as old as the epoch, so that
+/// the same root file system gives the same image.
+///
+/// # Errors
+/// [`PackError`] when the tag or the time cannot be written, the tarball cannot be read or is
+/// another than was said, or `out` failed.
+pub fn write_image(
+    rootfs_tar: &mut (impl Read + Seek),
+    layer_sha256: [u8; 32],
+    config: &ImageConfig,
+    tag: Option<&str>,
+    created: Option<FileTime>,
+    out: &mut dyn Write,
+) -> Result<ImageSummary, PackError> {
+    let tag = tag.map(full_tag).transpose()?;
+    let created = created.unwrap_or_default();
+    let created = rfc3339(created).ok_or(PackError::Created(created.seconds))?;
+    let layer_bytes = rootfs_tar
+        .seek(SeekFrom::End(0))
+        .map_err(PackError::Layer)?;
+    rootfs_tar.rewind().map_err(PackError::Layer)?;
+
+    let layer = Blob {
+        media_type: MediaType::ImageLayer,
+        sha256: hex(&layer_sha256),
+        size: layer_bytes,
+    };
+    let configuration = canonical(&configuration(config, &created, &layer))?;
+    let config_blob = Blob::of(MediaType::ImageConfig, &configuration);
+    let manifest = canonical(&image_manifest(&config_blob, &layer)?)?;
+    let manifest_blob = Blob::of(MediaType::ImageManifest, &manifest);
+    let index = canonical(&index(&manifest_blob, config, tag.as_deref())?)?;
+    let docker = canonical(&docker_manifest(&config_blob, &layer, tag.as_deref()))?;
+    let layout = canonical(&describe(
+        OciLayoutBuilder::default()
+            .image_layout_version("1.0.0")
+            .build(),
+    )?)?;
+
+    let mut archive = Stream::new(out);
+    file(&mut archive, "oci-layout", &layout)?;
+    file(&mut archive, "index.json", &index)?;
+    file(&mut archive, "manifest.json", &docker)?;
+    for directory in ["blobs/", "blobs/sha256/"] {
+        EntryHeader::directory(directory.as_bytes(), 0o755)
+            .write(&mut archive)
+            .map_err(PackError::writing)?;
+    }
+    file(&mut archive, &config_blob.path(), &configuration)?;
+    file(&mut archive, &manifest_blob.path(), &manifest)?;
+    EntryHeader::file(layer.path().as_bytes(), 0o644, layer_bytes)
+        .write(&mut archive)
+        .map_err(PackError::writing)?;
+    copy_layer(rootfs_tar, &layer, &mut archive)?;
+    archive.finish().map_err(PackError::writing)?;
+
+    Ok(ImageSummary {
+        manifest_digest: manifest_blob.digest(),
+        config_digest: config_blob.digest(),
+        layer_digest: layer.digest(),
+        layer_bytes,
+        tag,
+        losses: config.losses(),
+    })
+}
+
+/// Something that is named by its digest.
+struct Blob {
+    media_type: MediaType,
+    sha256: String,
+    size: u64,
+}
+
+impl Blob {
+    fn of(media_type: MediaType, content: &[u8]) -> Self {
+        Self {
+            media_type,
+            sha256: hex(&Sha256::digest(content)),
+            size: content.len() as u64,
+        }
+    }
+
+    fn path(&self) -> String {
+        format!("blobs/sha256/{}", self.sha256)
+    }
+
+    fn digest(&self) -> String {
+        format!("sha256:{}", self.sha256)
+    }
+
+    fn descriptor(&self) -> Result<Descriptor, PackError> {
+        let digest = describe(Sha256Digest::from_str(&self.sha256))?;
+        Ok(Descriptor::new(self.media_type.clone(), self.size, digest))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn configuration(config: &ImageConfig, created: &str, layer: &Blob) -> ImageConfiguration {
+    let mut start = Config::default();
+    // What is not UTF-8 is left out here and told by `ImageConfig::losses`.
+    start
+        .set_entrypoint(texts(&config.entrypoint).filter(|words| !words.is_empty()))
+        .set_cmd(texts(&config.cmd).filter(|words| !words.is_empty()))
+        .set_env(Some(
+            (config.env.iter())
+                .filter_map(|variable| String::from_utf8(variable.clone()).ok())
+                .collect(),
+        ))
+        .set_working_dir(config.working_dir.as_ref().and_then(text))
+        .set_user(config.user.clone())
+        .set_stop_signal(config.stop_signal.clone());
+    if !config.exposed_ports.is_empty() {
+        start.set_exposed_ports(Some(config.exposed_ports.iter().cloned().collect()));
+    }
+    if !config.volumes.is_empty() {
+        start.set_volumes(Some(config.volumes.iter().filter_map(text).collect()));
+    }
+    if !config.labels.is_empty() {
+        start.set_labels(Some(config.labels.clone().into_iter().collect()));
+    }
+    let mut rootfs = RootFs::default();
+    rootfs.set_diff_ids(vec![layer.digest()]);
+    let history = HistoryBuilder::default()
+        .created(created)
+        .created_by("micropacker")
+        .build()
+        .ok();
+    let mut image = ImageConfiguration::default();
+    image
+        .set_created(Some(created.to_owned()))
+        .set_architecture(Arch::from(config.architecture.as_str()))
+        .set_variant(config.variant.clone())
+        .set_os(Os::from(config.os.as_str()))
+        .set_config(Some(start))
+        .set_rootfs(rootfs)
+        .set_history(history.map(|history| vec![history]));
+    image
+}
+
+fn text(path: &ImagePath) -> Option<String> {
+    String::from_utf8(path.as_bytes().to_vec()).ok()
+}
+
+fn image_manifest(config: &Blob, layer: &Blob) -> Result<impl Serialize, PackError> {
+    describe(
+        ImageManifestBuilder::default()
+            .schema_version(2u32)
+            .media_type(MediaType::ImageManifest)
+            .config(config.descriptor()?)
+            .layers(vec![layer.descriptor()?])
+            .build(),
+    )
+}
+
+fn index(
+    manifest: &Blob,
+    config: &ImageConfig,
+    tag: Option<&str>,
+) -> Result<impl Serialize, PackError> {
+    let mut descriptor = manifest.descriptor()?;
+    let mut platform = Platform::default();
+    platform
+        .set_architecture(Arch::from(config.architecture.as_str()))
+        .set_os(Os::from(config.os.as_str()))
+        .set_variant(config.variant.clone());
+    descriptor.set_platform(Some(platform));
+    if let Some(tag) = tag {
+        // podman and skopeo read the first, containerd the second.
+        let annotations = [
+            "org.opencontainers.image.ref.name",
+            "io.containerd.image.name",
+        ]
+        .map(|name| (name.to_owned(), tag.to_owned()));
+        descriptor.set_annotations(Some(HashMap::from(annotations)));
+    }
+    describe(
+        ImageIndexBuilder::default()
+            .schema_version(2u32)
+            .media_type(MediaType::ImageIndex)
+            .manifests(vec![descriptor])
+            .build(),
+    )
+}
+
+/// `manifest.json`, which `docker load` reads (moby, image/tarexport).
+fn docker_manifest(config: &Blob, layer: &Blob, tag: Option<&str>) -> Value {
+    json!([{
+        "Config": config.path(),
+        "RepoTags": tag.map(|tag| vec![tag]),
+        "Layers": [layer.path()],
+    }])
+}
+
+fn describe<T, E: std::fmt::Display>(built: Result<T, E>) -> Result<T, PackError> {
+    built.map_err(|error| PackError::Describe(error.to_string()))
+}
+
+/// JSON with sorted keys: oci-spec holds labels, ports and annotations in hash maps, whose
+/// order differs from run to run.
+fn canonical(value: &impl Serialize) -> Result<Vec<u8>, PackError> {
+    let value = describe(serde_json::to_value(value))?;
+    describe(serde_json::to_vec(&sorted(value)))
+}
+
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut members: Vec<_> = map.into_iter().collect();
+            members.sort_by(|a, b| a.0.cmp(&b.0));
+            let members = members.into_iter().map(|(key, value)| (key, sorted(value)));
+            Value::Object(Map::from_iter(members))
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+fn file(archive: &mut Stream, name: &str, content: &[u8]) -> Result<(), PackError> {
+    EntryHeader::file(name.as_bytes(), 0o644, content.len() as u64)
+        .write(archive)
+        .and_then(|()| archive.write(content))
+        .and_then(|()| archive.pad())
+        .map_err(PackError::writing)
+}
+
+fn copy_layer(
+    rootfs_tar: &mut impl Read,
+    layer: &Blob,
+    archive: &mut Stream,
+) -> Result<(), PackError> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    let mut left = layer.size;
+    while left > 0 {
+        let wanted = left.min(buffer.len() as u64);
+        let read = match rootfs_tar.read(&mut buffer[..wanted as usize]) {
+            Ok(0) => return Err(PackError::LayerChanged),
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(PackError::Layer(error)),
+        };
+        hash.update(&buffer[..read]);
+        archive.write(&buffer[..read]).map_err(PackError::writing)?;
+        left -= read as u64;
+    }
+    if hex(&hash.finalize()) != layer.sha256 {
+        return Err(PackError::LayerChanged);
+    }
+    archive.pad().map_err(PackError::writing)
+}
+
+/// `name` as `name:latest`, checked as Docker checks it (distribution, reference/regexp.go).
+fn full_tag(tag: &str) -> Result<String, PackError> {
+    let bad = || PackError::Tag(tag.escape_debug().to_string());
+    let after_host = tag.rfind('/').map_or(0, |at| at + 1);
+    let (name, version) = match tag[after_host..].find(':') {
+        Some(at) => (&tag[..after_host + at], &tag[after_host + at + 1..]),
+        None => (tag, "latest"),
+    };
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let is_version = version.len() <= 128
+        && version.bytes().next().is_some_and(word)
+        && version
+            .bytes()
+            .all(|byte| word(byte) || b".-".contains(&byte));
+    let mut components = name.split('/');
+    let host = name.contains('/').then(|| components.next()).flatten();
+    let is_host = host.is_none_or(|host| {
+        let inside = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte);
+        host.bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphanumeric())
+            && host.bytes().all(inside)
+    });
+    let is_component = |component: &str| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let bytes = component.as_bytes();
+        bytes.first().is_some_and(|byte| plain(*byte))
+            && bytes.last().is_some_and(|byte| plain(*byte))
+            && bytes
+                .iter()
+                .all(|byte| plain(*byte) || b"._-".contains(byte))
+    };
+    if is_version && is_host && components.all(is_component) {
+        return Ok(format!("{name}:{version}"));
+    }
+    Err(bad())
+}
+
+#[cfg(test)]
+mod tests;
