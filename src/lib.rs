@@ -9,5 +9,6 @@ pub mod image_fs;
 pub mod image_path;
 pub mod manifest;
 pub mod pack;
+pub mod packages;
 pub mod recording;
 pub mod resolve;
