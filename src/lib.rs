@@ -14,6 +14,7 @@ pub mod image_path;
 pub mod logging;
 pub mod manifest;
 pub mod pack;
+pub mod packages;
 pub mod recorder;
 pub mod recording;
 pub mod resolve;

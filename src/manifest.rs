@@ -74,6 +74,8 @@ pub enum Exclusion {
     Created,
     /// Was there when it was used and is gone now.
     Vanished,
+    /// Belongs to the kernel or to the container engine, as what lies in `/proc` does.
+    BuiltIn,
     /// Sockets cannot be shipped.
     Socket,
     /// Named by the user, by this pattern.

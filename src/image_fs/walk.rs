@@ -14,6 +14,9 @@ const MAX_LINKS: usize = 40;
 pub struct Walk {
     /// The physical paths of the symlinks that were followed, in order.
     pub links: Vec<ImagePath>,
+    /// The physical directories that a `..` stepped out of, in order: `/a/b/../c` fails unless
+    /// `/a/b` is there, although nothing in it is used.
+    pub left: Vec<ImagePath>,
     /// The physical path of what the walk ended at, and what it is; a symlink only if that was
     /// not to be followed. Or why it ended early: `NotFound`, `NotADirectory`,
     /// `FilesystemLoop`, or what the file system said.
@@ -35,28 +38,30 @@ pub fn walk(fs: &dyn ImageFs, path: &ImagePath, follow_last: bool) -> Walk {
 pub fn walk_in(fs: &dyn ImageFs, root: &ImagePath, path: &ImagePath, follow_last: bool) -> Walk {
     let mut pending: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
     let mut links = Vec::new();
+    let mut left = Vec::new();
     let mut here = root.clone();
     let mut meta = match fs.lstat(root) {
         Ok(meta) => meta,
-        Err(error) => return ended(links, Err(errno(&error)), ImagePath::root(), here),
+        Err(error) => return ended((links, left), Err(errno(&error)), ImagePath::root(), here),
     };
     while let Some(component) = pending.pop() {
         if meta.kind != FileKind::Directory {
             let deepest = here.parent().unwrap_or_else(ImagePath::root);
-            return ended(links, Err(Errno::ENOTDIR), deepest, here);
+            return ended((links, left), Err(Errno::ENOTDIR), deepest, here);
         }
         if component == b".." {
             if here != *root {
+                left.push(here.clone());
                 here = here.parent().unwrap_or_else(ImagePath::root);
             }
             continue;
         }
         let Some(next) = here.join(&component) else {
-            return ended(links, Err(Errno::EINVAL), here.clone(), here);
+            return ended((links, left), Err(Errno::EINVAL), here.clone(), here);
         };
         let found = match fs.lstat(&next) {
             Ok(found) => found,
-            Err(error) => return ended(links, Err(errno(&error)), here, next),
+            Err(error) => return ended((links, left), Err(errno(&error)), here, next),
         };
         if found.kind != FileKind::Symlink || (pending.is_empty() && !follow_last) {
             here = next;
@@ -64,11 +69,11 @@ pub fn walk_in(fs: &dyn ImageFs, root: &ImagePath, path: &ImagePath, follow_last
             continue;
         }
         if links.len() == MAX_LINKS {
-            return ended(links, Err(Errno::ELOOP), here, next);
+            return ended((links, left), Err(Errno::ELOOP), here, next);
         }
         let target = match fs.read_link(&next) {
             Ok(target) => target,
-            Err(error) => return ended(links, Err(errno(&error)), here, next),
+            Err(error) => return ended((links, left), Err(errno(&error)), here, next),
         };
         links.push(next);
         if target.first() == Some(&b'/') {
@@ -87,7 +92,7 @@ pub fn walk_in(fs: &dyn ImageFs, root: &ImagePath, path: &ImagePath, follow_last
     } else {
         here.parent().unwrap_or_else(ImagePath::root)
     };
-    ended(links, Ok((here.clone(), meta)), deepest, here)
+    ended((links, left), Ok((here.clone(), meta)), deepest, here)
 }
 
 fn errno(error: &io::Error) -> Errno {
@@ -95,13 +100,14 @@ fn errno(error: &io::Error) -> Errno {
 }
 
 fn ended(
-    links: Vec<ImagePath>,
+    (links, left): (Vec<ImagePath>, Vec<ImagePath>),
     end: Result<(ImagePath, Meta), Errno>,
     deepest: ImagePath,
     last: ImagePath,
 ) -> Walk {
     Walk {
         links,
+        left,
         end,
         deepest,
         last,
@@ -143,6 +149,7 @@ mod tests {
             .directory("/b/c");
         assert_eq!(led_to(&walk(&fs, &path("/a/../x"), true)), "/b/x");
         assert_eq!(led_to(&walk(&fs, &path("/../../b/x"), true)), "/b/x");
+        assert_eq!(walk(&fs, &path("/a/../x"), true).left, [path("/b/c")]);
     }
 
     #[test]

@@ -1,0 +1,56 @@
+//! Alpine's database, `/lib/apk/db/installed`: paragraphs of one-letter fields (apk-package(5)).
+
+use super::{Installed, Manager, Package, read, text};
+use crate::image_fs::ImageFs;
+use crate::image_path::ImagePath;
+
+/// The installed packages and their files. apk 3 moves the database below `/usr`.
+pub(super) fn installed(fs: &dyn ImageFs, problems: &mut Vec<String>) -> Vec<Installed> {
+    ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"]
+        .iter()
+        .filter_map(ImagePath::new)
+        .find_map(|path| read(fs, &path, problems))
+        .map(|database| parse(&database))
+        .unwrap_or_default()
+}
+
+fn parse(database: &[u8]) -> Vec<Installed> {
+    let mut found = Vec::new();
+    let mut current = empty();
+    let mut directory = ImagePath::root();
+    for line in database.split(|byte| *byte == b'\n') {
+        let Some((key, value)) = line.split_first_chunk::<2>() else {
+            found.push(std::mem::replace(&mut current, empty()));
+            directory = ImagePath::root();
+            continue;
+        };
+        match key {
+            b"P:" => current.package.name = text(value),
+            b"V:" => current.package.version = text(value),
+            b"A:" => current.package.arch = text(value),
+            b"F:" => {
+                if let Some(path) = ImagePath::root().join(value) {
+                    directory = path.clone();
+                    current.paths.extend((!path.is_root()).then_some(path));
+                }
+            }
+            b"R:" => current.paths.extend(directory.join(value)),
+            _ => {}
+        }
+    }
+    found.push(current);
+    found.retain(|installed| !installed.package.name.is_empty());
+    found
+}
+
+fn empty() -> Installed {
+    Installed {
+        package: Package {
+            name: String::new(),
+            version: String::new(),
+            arch: String::new(),
+            manager: Manager::Apk,
+        },
+        paths: Vec::new(),
+    }
+}

@@ -1,0 +1,147 @@
+//! Debian's database: `/var/lib/dpkg/info/*.list` and `status`, and the `status.d` of
+//! distroless images (deb822(5), dpkg-query(1)).
+
+use super::{Installed, Manager, Package, names, read, text};
+use crate::image_fs::ImageFs;
+use crate::image_path::ImagePath;
+use std::collections::HashMap;
+
+/// The installed packages and their files.
+pub(super) fn installed(fs: &dyn ImageFs, problems: &mut Vec<String>) -> Vec<Installed> {
+    let mut found = Vec::new();
+    let Some(info) = ImagePath::new("/var/lib/dpkg/info") else {
+        return found;
+    };
+    let status = ImagePath::new("/var/lib/dpkg/status");
+    let status = status.and_then(|path| read(fs, &path, problems));
+    let known = parse_status(&status.unwrap_or_default());
+    for path in names(fs, &info, problems) {
+        let Some(name) = path
+            .file_name()
+            .and_then(|name| name.strip_suffix(b".list"))
+        else {
+            continue;
+        };
+        if let Some(list) = read(fs, &path, problems) {
+            let package = described(&known, name);
+            let paths = parse_list(&list);
+            found.push(Installed { package, paths });
+        }
+    }
+    found.extend(distroless(fs, problems));
+    found
+}
+
+/// A `.list` file is named by the package, or by `package:arch` where several architectures may
+/// be installed side by side.
+fn described(known: &HashMap<(String, String), Package>, name: &[u8]) -> Package {
+    let name = text(name);
+    let (name, arch) = name.split_once(':').unwrap_or((&name, ""));
+    let key = (name.to_owned(), arch.to_owned());
+    known.get(&key).cloned().unwrap_or_else(|| Package {
+        name: name.to_owned(),
+        version: String::new(),
+        arch: arch.to_owned(),
+        manager: Manager::Dpkg,
+    })
+}
+
+/// Packages by name and architecture, and by name alone.
+fn parse_status(status: &[u8]) -> HashMap<(String, String), Package> {
+    let mut known = HashMap::new();
+    for paragraph in paragraphs(status) {
+        if let Some(package) = parse_paragraph(&paragraph) {
+            let name = package.name.clone();
+            known.insert((name.clone(), package.arch.clone()), package.clone());
+            known.entry((name, String::new())).or_insert(package);
+        }
+    }
+    known
+}
+
+/// The lines of each paragraph, continuation lines left out.
+fn paragraphs(text: &[u8]) -> Vec<Vec<&[u8]>> {
+    let mut all = vec![Vec::new()];
+    for line in text.split(|byte| *byte == b'\n') {
+        if line.trim_ascii().is_empty() {
+            all.push(Vec::new());
+        } else if !line[0].is_ascii_whitespace()
+            && let Some(last) = all.last_mut()
+        {
+            last.push(line);
+        }
+    }
+    all
+}
+
+fn parse_paragraph(lines: &[&[u8]]) -> Option<Package> {
+    let field = |name: &[u8]| {
+        lines.iter().find_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let (key, value) = line.split_at(colon);
+            key.eq_ignore_ascii_case(name)
+                .then(|| text(value.get(1..).unwrap_or_default().trim_ascii()))
+        })
+    };
+    Some(Package {
+        name: field(b"Package").filter(|name| !name.is_empty())?,
+        version: field(b"Version").unwrap_or_default(),
+        arch: field(b"Architecture").unwrap_or_default(),
+        manager: Manager::Dpkg,
+    })
+}
+
+/// Paths one a line; the root directory is `/.` and belongs to nobody.
+fn parse_list(list: &[u8]) -> Vec<ImagePath> {
+    list.split(|byte| *byte == b'\n')
+        .filter_map(ImagePath::new)
+        .filter(|path| !path.is_root())
+        .collect()
+}
+
+/// Each package has a file with its paragraph, and `NAME.md5sums` with its files.
+fn distroless(fs: &dyn ImageFs, problems: &mut Vec<String>) -> Vec<Installed> {
+    let Some(directory) = ImagePath::new("/var/lib/dpkg/status.d") else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for path in names(fs, &directory, problems) {
+        if path.as_bytes().ends_with(b".md5sums") {
+            continue;
+        }
+        let Some(status) = read(fs, &path, problems) else {
+            continue;
+        };
+        let sums = ImagePath::new([path.as_bytes(), b".md5sums"].concat())
+            .and_then(|sums| read(fs, &sums, problems))
+            .unwrap_or_default();
+        for paragraph in paragraphs(&status) {
+            if let Some(package) = parse_paragraph(&paragraph) {
+                let paths = parse_md5sums(&sums);
+                found.push(Installed { package, paths });
+            }
+        }
+    }
+    found
+}
+
+/// Lines of a sum, two spaces and a path relative to the root. Its directories count as owned
+/// where they are not shared by all: those at least three deep.
+fn parse_md5sums(sums: &[u8]) -> Vec<ImagePath> {
+    let mut paths: Vec<ImagePath> = sums
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| {
+            let space = line.iter().position(|byte| *byte == b' ')?;
+            let path = line.get(space..)?.trim_ascii_start();
+            ImagePath::root().join(path).filter(|path| !path.is_root())
+        })
+        .collect();
+    let parents: Vec<ImagePath> = paths.iter().filter_map(ImagePath::parent).collect();
+    let deep = parents
+        .into_iter()
+        .filter(|parent| parent.components().count() >= 3);
+    paths.extend(deep);
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+}

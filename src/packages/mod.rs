@@ -1,0 +1,194 @@
+//! Which system package owns a file: read from the databases in the image, without any tool
+//! of it.
+
+mod apk;
+mod dpkg;
+mod text;
+
+use crate::image_fs::{ImageFs, walk};
+use crate::image_path::ImagePath;
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+
+pub use text::packages_text;
+
+/// Beyond this a database file is not read: the largest seen is a tenth of it.
+const DATABASE_LIMIT: u64 = 256 << 20;
+
+/// The program that installed a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Manager {
+    /// Alpine's.
+    Apk,
+    /// Debian's.
+    Dpkg,
+}
+
+impl fmt::Display for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Apk => "apk",
+            Self::Dpkg => "dpkg",
+        })
+    }
+}
+
+/// An installed package. Fields are empty where the database does not tell.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Package {
+    /// As the manager names it, without the architecture.
+    pub name: String,
+    /// Version with epoch and revision.
+    pub version: String,
+    /// The manager's name of the architecture.
+    pub arch: String,
+    /// Whose database it is in.
+    pub manager: Manager,
+}
+
+/// A package as a database tells of it, and the paths it owns, files and directories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Installed {
+    pub package: Package,
+    pub paths: Vec<ImagePath>,
+}
+
+/// Who owns which path.
+#[derive(Clone, Debug, Default)]
+pub struct Owners {
+    packages: Vec<Package>,
+    by_path: HashMap<ImagePath, usize>,
+    aliases: Vec<(ImagePath, ImagePath)>,
+    problems: Vec<String>,
+    unread_database: bool,
+}
+
+/// Directories that distributions with a merged `/usr` made symlinks, while their databases
+/// kept the old names (file-hierarchy(7)).
+const MERGED: [&str; 7] = [
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/usr/sbin",
+];
+
+/// Where rpm keeps a database that is not read.
+const RPM: [&str; 2] = ["/var/lib/rpm", "/usr/lib/sysimage/rpm"];
+
+impl Owners {
+    /// Reads the databases of dpkg and apk. One that is absent owns nothing; one that cannot be
+    /// read is told by [`Owners::problems`].
+    pub fn load(fs: &dyn ImageFs) -> Self {
+        let mut owners = Self {
+            aliases: aliases(fs),
+            ..Self::default()
+        };
+        for read in [dpkg::installed, apk::installed] {
+            for installed in read(fs, &mut owners.problems) {
+                owners.add(installed);
+            }
+        }
+        owners.unread_database = RPM
+            .iter()
+            .filter_map(ImagePath::new)
+            .any(|place| fs.lstat(&place).is_ok());
+        owners
+    }
+
+    fn add(&mut self, installed: Installed) {
+        let index = self.packages.len();
+        for path in installed.paths {
+            let path = self.physical(&path).unwrap_or(path);
+            self.by_path.entry(path).or_insert(index);
+        }
+        self.packages.push(installed.package);
+    }
+
+    /// The package that owns a file or a directory, by its physical path or by the one a
+    /// database has. Of a shared directory the first package.
+    pub fn package_of(&self, path: &ImagePath) -> Option<&Package> {
+        let index = self.by_path.get(path).or_else(|| {
+            let physical = self.physical(path)?;
+            self.by_path.get(&physical)
+        })?;
+        self.packages.get(*index)
+    }
+
+    /// All installed packages.
+    pub fn packages(&self) -> &[Package] {
+        &self.packages
+    }
+
+    /// What could not be read, one line each.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Whether the image has a package database of a kind that is not read (rpm's).
+    pub fn has_unread_database(&self) -> bool {
+        self.unread_database
+    }
+
+    fn physical(&self, path: &ImagePath) -> Option<ImagePath> {
+        let (alias, target) = self
+            .aliases
+            .iter()
+            .find(|(alias, _)| path.is_at_or_below(alias))?;
+        let rest = path.as_bytes().get(alias.as_bytes().len()..)?;
+        target.join(rest.strip_prefix(b"/").unwrap_or(rest))
+    }
+}
+
+/// The merged directories that are symlinks here, and where they lead.
+fn aliases(fs: &dyn ImageFs) -> Vec<(ImagePath, ImagePath)> {
+    MERGED
+        .iter()
+        .filter_map(ImagePath::new)
+        .filter_map(|alias| {
+            let (target, _) = walk(fs, &alias, true).end.ok()?;
+            (target != alias).then_some((alias, target))
+        })
+        .collect()
+}
+
+/// The content of a database file; `None` where there is none.
+fn read(fs: &dyn ImageFs, path: &ImagePath, problems: &mut Vec<String>) -> Option<Vec<u8>> {
+    let (physical, _) = walk(fs, path, true).end.ok()?;
+    fs.read(&physical, DATABASE_LIMIT)
+        .inspect_err(|error| problems.push(unreadable(path, error)))
+        .ok()
+}
+
+/// The sorted names in a database directory; none where there is none.
+fn names(fs: &dyn ImageFs, path: &ImagePath, problems: &mut Vec<String>) -> Vec<ImagePath> {
+    let Ok((physical, _)) = walk(fs, path, true).end else {
+        return Vec::new();
+    };
+    match fs.list(&physical) {
+        Ok(names) => names
+            .iter()
+            .filter_map(|name| physical.join(name))
+            .collect(),
+        Err(error) => {
+            problems.push(unreadable(path, &error));
+            Vec::new()
+        }
+    }
+}
+
+fn unreadable(path: &ImagePath, error: &io::Error) -> String {
+    format!(
+        "{path}: the package database cannot be read: {error}: run micropacker as a user that may"
+    )
+}
+
+fn text(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
+
+#[cfg(test)]
+mod tests;

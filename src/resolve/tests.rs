@@ -1,0 +1,1 @@
+//! The rules of the resolver, over trees in memory.
