@@ -1,0 +1,72 @@
+//! Each fixture program keeps its own promises when nothing traces it: what a traced run shows beyond that is the tracer's.
+
+mod fixture;
+
+use fixture::Fixture;
+
+fn keeps_its_promises(name: &str) {
+    let fixture = Fixture::load(name);
+    if let Some(need) = fixture.unmet_need() {
+        eprintln!("{name}: not run, no {need} here");
+        return;
+    }
+    let prepared = fixture.prepare();
+    let outcome = prepared.run(&[]);
+    prepared.assert_as_promised(&outcome, prepared.promised_end());
+}
+
+/// A test for each fixture, and one that none is forgotten.
+macro_rules! fixtures {
+    ($($name:ident)*) => {
+        $(#[test] fn $name() { keeps_its_promises(stringify!($name)); })*
+
+        #[test]
+        fn every_fixture_is_run() {
+            assert_eq!(fixture::names(), [$(stringify!($name)),*]);
+        }
+    };
+}
+
+fixtures! {
+    bad_pointers
+    change_originals
+    chdir_relative
+    chroot_open
+    clone3
+    create_files
+    daemon
+    exec_from_thread
+    execveat
+    exit_realtime_signal
+    exit_signal
+    exit_status
+    fchdir_relative
+    fork_storm
+    group_stop
+    int80_open
+    links
+    list_directory
+    long_path
+    looks
+    missing
+    odd_names
+    open_calls
+    orphan
+    page_crossing
+    page_edge
+    passed_dirfd
+    prefix
+    proc_self_fd
+    realtime_signal
+    script_chain
+    script_relative
+    setuid_drop
+    setuid_worker
+    shared_cwd
+    sigkill_storm
+    sigterm_reader
+    threads
+    unix_connect
+    vfork_exec
+    zombie_leader
+}
