@@ -204,6 +204,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// The program whose interpreter `pack` adds when no other is named.
+pub const DEFAULT_ELF: &str = "/bin/sh";
+
 /// Options of `pack`.
 #[derive(Debug, Args)]
 pub struct PackArgs {
@@ -214,7 +217,7 @@ pub struct PackArgs {
     #[arg(short, long, value_name = "FILE", default_value = "rootfs.tar")]
     pub output: PathBuf,
     /// A program whose ELF interpreter is always added
-    #[arg(short = 'x', value_name = "ELF", default_value = "/bin/sh")]
+    #[arg(short = 'x', value_name = "ELF", default_value = DEFAULT_ELF)]
     pub elf: OsString,
     /// No built-in exclusions: take what is below /dev, /proc and /sys too
     #[arg(short = 'u', num_args = 0..=1, require_equals = true,

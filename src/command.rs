@@ -1,7 +1,10 @@
 //! One file a subcommand: turns arguments into calls, and errors into messages and exit codes.
 
+mod elf;
 mod find;
+mod pack;
 mod run;
+mod ship;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;
@@ -33,7 +36,8 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     let result = match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
-        Some(Command::Pack(_)) | Some(Command::Elf(_)) => todo!(),
+        Some(Command::Pack(args)) => pack::run(&args),
+        Some(Command::Elf(args)) => elf::run(&args),
     };
     result.unwrap_or_else(|error| {
         tracing::error!("{error:#}");

@@ -1,17 +1,20 @@
 //! `micropacker run`: trace, resolve, pack.
 
 use super::find::find;
+use super::ship::{Outputs, options, ship, summary};
 use super::{Failure, current_directory, start_logging};
 use crate::cli::{EngineName, RunArgs};
 use crate::exit;
+use crate::image_fs::HostFs;
 use crate::recording::Context as RunContext;
-use crate::supervisor::{Request, SuperviseError, Traced, supervise};
+use crate::supervisor::{Request, SuperviseError, supervise};
 use crate::tracer::engine::{Engine, Wish};
 use crate::tracer::launch;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -30,6 +33,15 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     };
     let path = std::env::var_os("PATH");
     let file = find(name, path.as_deref()).map_err(|error| Failure::new(error.status(), error))?;
+    let options = options(&args.select, Path::new("/"))
+        .map_err(|error| Failure::new(exit::USAGE, format!("{error:#}")))?;
+    let outputs = Outputs {
+        rootfs: &args.output,
+        artifacts: args.artifacts.as_deref(),
+        tag: args.tag.as_deref(),
+        keep_env: &args.keep_env,
+    };
+    outputs.check()?;
     let traced = supervise(Request {
         command: launch::Command {
             file: c_string(file.as_os_str().as_bytes())?,
@@ -48,24 +60,13 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
     })
     .map_err(|error| Failure::new(status_of(&error), explain(&error, &file.display())))?;
-    ship(args, &traced)?;
-    Ok(ExitCode::from(traced.end.exit_status()))
-}
-
-fn ship(_args: &RunArgs, traced: &Traced) -> Result<()> {
-    for (place, used) in &traced.recording.uses {
-        tracing::trace!("{place:?} {used:?}");
-    }
-    tracing::trace!("{:#?}", traced.recording.execs);
-    tracing::trace!("{:#?}", traced.recording.created);
-    tracing::trace!("{:#?}", traced.recording.removed);
+    let shipped = ship(&HostFs::new("/"), &traced.recording, options, &outputs)?;
     tracing::info!(
-        "{} {} {:?}",
-        traced.choice.engine,
-        traced.recording.uses.len(),
-        traced.recording.losses
+        "{}; traced by {}",
+        summary(&outputs, &shipped),
+        traced.choice.engine
     );
-    Ok(())
+    Ok(ExitCode::from(traced.end.exit_status()))
 }
 
 fn status_of(error: &SuperviseError) -> u8 {

@@ -1,0 +1,295 @@
+//! Recording to outputs: the part that `run` and `pack` share.
+
+use crate::cli::{ListedName, ProbedName, SelectArgs};
+use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs, walk};
+use crate::image_path::ImagePath;
+use crate::manifest::{Exclusion, Manifest};
+use crate::pack::{
+    ImageConfig, LayerSummary, Output, dockerfile_with_losses, write_image, write_layer,
+};
+use crate::recording::{Loss, Recording};
+use crate::resolve::mounts::Mounts;
+use crate::resolve::patterns::{Patterns, parse_file};
+use crate::resolve::{Listed, Options, Probed, resolve};
+use anyhow::{Context, Result, bail};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+const IMAGE: &str = "image.tar";
+const DOCKERFILE: &str = "Dockerfile";
+const FILES: &str = "files.txt";
+
+/// Where the outputs go.
+pub struct Outputs<'a> {
+    /// The root file system tarball.
+    pub rootfs: &'a Path,
+    /// The directory of all others.
+    pub artifacts: Option<&'a Path>,
+    /// The image's name.
+    pub tag: Option<&'a str>,
+    /// Variables to keep although they look like secrets.
+    pub keep_env: &'a [String],
+}
+
+/// What was written.
+pub struct Shipped {
+    /// The plan.
+    pub manifest: Manifest,
+    /// The tarball.
+    pub layer: LayerSummary,
+}
+
+impl Outputs<'_> {
+    /// Tries each output now: better no trace than a trace for nothing.
+    ///
+    /// # Errors
+    /// Names the output and the remedy.
+    pub fn check(&self) -> Result<()> {
+        Output::create(self.rootfs)?;
+        let Some(artifacts) = self.artifacts else {
+            return Ok(());
+        };
+        fs::create_dir_all(artifacts).with_context(|| {
+            format!(
+                "cannot make {}: give --artifacts a directory that can be written",
+                artifacts.display()
+            )
+        })?;
+        for name in [IMAGE, DOCKERFILE, FILES] {
+            Output::create(&artifacts.join(name))?;
+        }
+        if !self.rootfs_is_a_file() {
+            bail!(
+                "--artifacts reads {} again for image.tar: give -o a regular file",
+                self.rootfs.display()
+            );
+        }
+        Ok(())
+    }
+
+    fn rootfs_is_a_file(&self) -> bool {
+        self.rootfs != Path::new("-")
+            && fs::metadata(self.rootfs).is_ok_and(|meta| meta.is_file()) | !self.rootfs.exists()
+    }
+
+    /// Physical paths of the outputs, and of this program: they are not the application's.
+    fn own(&self, fs: &HostFs) -> Vec<ImagePath> {
+        let mut files = vec![self.rootfs.to_owned()];
+        files.extend(std::env::current_exe());
+        if let Some(artifacts) = self.artifacts {
+            files.extend([IMAGE, DOCKERFILE, FILES].map(|name| artifacts.join(name)));
+        }
+        files
+            .iter()
+            .filter_map(|file| std::path::absolute(file).ok())
+            .filter_map(|file| ImagePath::new(file.as_os_str().as_bytes()))
+            .map(|path| walk(fs, &path, true).last)
+            .collect()
+    }
+}
+
+/// Resolves, packs and writes everything, and tells what was lost.
+///
+/// # Errors
+/// Names the output that could not be written; what has its final name is complete.
+pub fn ship(
+    fs: &HostFs,
+    recording: &Recording,
+    options: Options,
+    outputs: &Outputs,
+) -> Result<Shipped> {
+    let options = Options {
+        own: outputs.own(fs),
+        ..options
+    };
+    let manifest = resolve(fs, recording, &options);
+    for (path, why) in &manifest.excluded {
+        match why {
+            Exclusion::Unreadable(error) => tracing::warn!("{path} is not in the image: {error}"),
+            why => tracing::trace!("left out: {path}: {why:?}"),
+        }
+    }
+    for (path, entry) in &manifest.entries {
+        tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
+    }
+    tell(&manifest.losses);
+    let mut rootfs = Output::create(outputs.rootfs)?;
+    let layer = write_layer(fs, &manifest, &mut rootfs)
+        .with_context(|| format!("cannot write {}", outputs.rootfs.display()))?;
+    rootfs.commit()?;
+    tell(&layer.losses);
+    if let Some(artifacts) = outputs.artifacts {
+        write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?;
+    }
+    Ok(Shipped { manifest, layer })
+}
+
+fn write_artifacts(
+    fs: &HostFs,
+    recording: &Recording,
+    manifest: &Manifest,
+    layer: &LayerSummary,
+    outputs: &Outputs,
+    artifacts: &Path,
+) -> Result<()> {
+    let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
+    let (config, secrets) = ImageConfig::from_context(&recording.context, &keep);
+    if !secrets.is_empty() {
+        tracing::warn!(
+            "left out of the image because they look like secrets: {}; keep one with --keep-env \
+             NAME, or give them when the container is started",
+            secrets.join(", ")
+        );
+    }
+    let rootfs_name = outputs
+        .rootfs
+        .file_name()
+        .unwrap_or(OsStr::new("rootfs.tar"));
+    let (dockerfile, losses) = dockerfile_with_losses(&config, &rootfs_name.to_string_lossy());
+    tell(&losses);
+    write_whole(&artifacts.join(DOCKERFILE), &dockerfile)?;
+    write_whole(&artifacts.join(FILES), &file_list(fs, manifest))?;
+
+    let mut tarball = File::open(outputs.rootfs)
+        .with_context(|| format!("cannot read {} again", outputs.rootfs.display()))?;
+    let path = artifacts.join(IMAGE);
+    let mut image = Output::create(&path)?;
+    write_image(
+        &mut tarball,
+        layer.sha256,
+        &config,
+        outputs.tag,
+        source_date_epoch()?,
+        &mut image,
+    )
+    .with_context(|| format!("cannot write {}", path.display()))?;
+    image.commit()?;
+    Ok(())
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut output = Output::create(path)?;
+    output
+        .write_all(bytes)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    output.commit()?;
+    Ok(())
+}
+
+/// The ancestor's list: one path a line. A listed directory would bring in all below it, so
+/// only one that is empty is listed; a name that holds a newline cannot be.
+fn file_list(fs: &HostFs, manifest: &Manifest) -> Vec<u8> {
+    let mut list = Vec::new();
+    for (path, entry) in &manifest.entries {
+        let is_full = || !matches!(fs.list(path), Ok(names) if names.is_empty());
+        if entry.kind == FileKind::Directory && is_full() {
+            continue;
+        }
+        if path.as_bytes().contains(&b'\n') {
+            tracing::warn!("{path} is not in {FILES}: a name in it cannot hold a newline");
+            continue;
+        }
+        list.extend_from_slice(path.as_bytes());
+        list.push(b'\n');
+    }
+    list
+}
+
+/// <https://reproducible-builds.org/specs/source-date-epoch/>
+fn source_date_epoch() -> Result<Option<FileTime>> {
+    let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else {
+        return Ok(None);
+    };
+    let seconds = value
+        .to_str()
+        .and_then(|text| text.parse().ok())
+        .with_context(|| {
+            format!("SOURCE_DATE_EPOCH is {value:?}: give whole seconds since 1970")
+        })?;
+    Ok(Some(FileTime {
+        seconds,
+        nanoseconds: 0,
+    }))
+}
+
+fn tell(losses: &[Loss]) {
+    for loss in losses {
+        match loss.count {
+            1 => tracing::warn!("{}", loss.what),
+            count => tracing::warn!("{} ({count} times)", loss.what),
+        }
+    }
+}
+
+/// The options that `run` and `pack` share.
+///
+/// # Errors
+/// Names the pattern, list file or path that is wrong.
+pub fn options(select: &SelectArgs, root: &Path) -> Result<Options> {
+    let mut include: Vec<Vec<u8>> = bytes_of(&select.include);
+    for file in &select.include_from {
+        let text = fs::read(file)
+            .with_context(|| format!("cannot read --include-from {}", file.display()))?;
+        include.extend(parse_file(&text));
+    }
+    Ok(Options {
+        listed: match select.listed {
+            ListedName::Auto => Listed::Auto,
+            ListedName::Full => Listed::Full,
+            ListedName::Skip => Listed::Skip,
+        },
+        probed: match select.probed {
+            ProbedName::Full => Probed::Full,
+            ProbedName::Skip => Probed::Skip,
+        },
+        include: Patterns::new(include).context("--include")?,
+        exclude: Patterns::new(bytes_of(&select.exclude)).context("--exclude")?,
+        include_exe: bytes_of(&select.include_exe),
+        include_mounts: select
+            .include_mount
+            .iter()
+            .map(|path| {
+                ImagePath::new(path.as_bytes()).with_context(|| {
+                    format!("--include-mount {}: give an absolute path", path.display())
+                })
+            })
+            .collect::<Result<_>>()?,
+        mounts: mounts(root)?,
+        ..Options::default()
+    })
+}
+
+/// The mount table matters where we look at `/`; in an unpacked image nothing is mounted.
+fn mounts(root: &Path) -> Result<Mounts> {
+    if root != Path::new("/") {
+        return Ok(Mounts::none());
+    }
+    let table = fs::read("/proc/self/mountinfo")
+        .context("cannot read /proc/self/mountinfo: is /proc mounted?")?;
+    Ok(Mounts::parse(&table)?)
+}
+
+fn bytes_of(words: &[OsString]) -> Vec<Vec<u8>> {
+    words.iter().map(|word| word.as_bytes().to_vec()).collect()
+}
+
+/// The closing line of a run.
+pub fn summary(outputs: &Outputs, shipped: &Shipped) -> String {
+    let image: PathBuf = outputs
+        .artifacts
+        .map_or(outputs.rootfs.to_owned(), |artifacts| artifacts.join(IMAGE));
+    format!(
+        "{} entries, {} in {}",
+        shipped.layer.entries,
+        megabytes(shipped.layer.content_bytes),
+        image.display()
+    )
+}
+
+/// Decimal, as `docker images` shows sizes.
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
