@@ -189,8 +189,12 @@ impl<'a> Plan<'a> {
         if there || user_refused {
             self.take_walk(&walk, path, &Wish::because(Reason::Always));
         } else {
-            let entry = made_directory(mode, 0, 0);
-            self.enter(&walk.last, entry, Reason::Always);
+            let mut made = path;
+            if !walk.links.is_empty() {
+                self.take_walk(&walk, path, &Wish::because(Reason::Always));
+                made = &walk.last;
+            }
+            self.enter(made, made_directory(mode, 0, 0), Reason::Always);
         }
     }
 
@@ -201,7 +205,14 @@ impl<'a> Plan<'a> {
             _ if matches!(errno, Errno::ENOENT | Errno::ELOOP) => {
                 self.note(&walk.last, Exclusion::Vanished);
             }
-            _ if errno == Errno::ENOTDIR => self.note(spelled, Exclusion::Vanished),
+            // A file is where a directory was: it is there, what lay below it is not.
+            _ if errno == Errno::ENOTDIR => {
+                let gone = match walk.links.as_slice() {
+                    [] => spelled,
+                    _ => &walk.last,
+                };
+                self.note(gone, Exclusion::Vanished);
+            }
             _ => self.unreadable(&walk.last, errno.desc().to_owned()),
         }
     }

@@ -1,1 +1,0 @@
-//! The rules of the resolver, over trees in memory.
