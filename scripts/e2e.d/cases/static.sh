@@ -1,0 +1,37 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# One static binary and its data in an image without anything else: no shell, no loader, no /tmp.
+
+from_scratch=yes
+entrypoint=(/server 8080)
+changes=('ENV GREETING=hello')
+absent=(/srv/unused.txt /lib /bin /usr /etc/passwd)
+
+build() {
+  cc -static -O2 -o "$1/server" "$repository/scripts/e2e.d/static_server.c"
+  put "$1" /srv/page.txt <<<'a page'
+  put "$1" /srv/unused.txt <<<'never asked for'
+}
+
+exercise() {
+  fetch /page.txt
+  fetch /missing.txt
+}
+
+# The other ways to load what was written: docker build with the Dockerfile, podman load with the archive.
+further_checks() {
+  local image=micropacker-e2e/static:built-$$
+  step 'docker build'
+  DOCKER_BUILDKIT=0 docker build --quiet --tag "$image" "$out" >/dev/null
+  remember_image "$image"
+  start_container "$image"
+  use_container built
+  same_answers built
+
+  step 'podman load'
+  podman_here load --quiet --input "$out/image.tar" >"$directory/podman"
+  grep -q 'Loaded image' "$directory/podman"
+}
+
+podman_here() {
+  podman --runtime runc --storage-driver vfs --root "$directory/podman-root" --runroot "$directory/podman-run" "$@"
+}

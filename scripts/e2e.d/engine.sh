@@ -1,0 +1,69 @@
+# shellcheck shell=bash disable=SC2154
+# The Docker engine: the one that runs, or one of our own for the time of the run.
+# Reads work; sets engine_pid and DOCKER_HOST.
+
+engine_pid=''
+run_label=micropacker-e2e=$$
+
+start_engine() {
+  if docker version >/dev/null 2>&1; then
+    say "uses the Docker engine that runs here"
+    return
+  fi
+  PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+  export DOCKER_HOST=unix://$work/engine.sock
+  # The containers have no network but loopback, so the engine need not touch the machine's.
+  dockerd --iptables=false --ip6tables=false --bridge=none --log-level=warn \
+    --host "$DOCKER_HOST" --data-root "$work/engine" --exec-root "$work/engine-run" \
+    --pidfile "$work/engine.pid" >"$work/engine.log" 2>&1 &
+  engine_pid=$!
+  if ! wait_until 60 engine_answers; then
+    tail -n 20 "$work/engine.log" >&2
+    die "the Docker engine did not start"
+  fi
+  say "started a Docker engine of its own"
+}
+
+engine_answers() {
+  kill -0 "$engine_pid" 2>/dev/null || return 2
+  docker version >/dev/null 2>&1
+}
+
+stop_engine() {
+  [ -n "$engine_pid" ] || return 0
+  kill "$engine_pid" 2>/dev/null || true
+  wait "$engine_pid" 2>/dev/null || true
+  engine_pid=''
+}
+
+# wait_until SECONDS COMMAND…: polls until it succeeds; gives up early when it returns 2.
+wait_until() {
+  local deadline=$((SECONDS + $1)) status
+  shift
+  while true; do
+    status=0
+    "$@" || status=$?
+    case $status in
+      0) return 0 ;;
+      2) return 1 ;;
+    esac
+    [ "$SECONDS" -lt "$deadline" ] || return 1
+    sleep 0.1
+  done
+}
+
+remove_containers() {
+  local containers
+  containers=$(docker ps --all --quiet --filter "label=$run_label" 2>/dev/null) || return 0
+  # One id a word.
+  # shellcheck disable=SC2086
+  [ -z "$containers" ] || docker rm --force --volumes $containers >/dev/null 2>&1 || true
+}
+
+remove_images() {
+  [ -e "$work/images" ] || return 0
+  xargs --no-run-if-empty docker rmi --force <"$work/images" >/dev/null 2>&1 || true
+}
+
+# remember_image NAME: to be removed at the end.
+remember_image() { echo "$1" >>"$work/images"; }
