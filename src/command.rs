@@ -40,10 +40,25 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Some(Command::Elf(args)) => elf::run(&args),
     };
     result.unwrap_or_else(|error| {
-        tracing::error!("{error:#}");
+        tracing::error!("{}", one_line(&error));
         let failure = error.downcast_ref::<Failure>();
         ExitCode::from(failure.map_or(exit::OUTPUT, |failure| failure.status))
     })
+}
+
+/// An error and its causes on one line. Many an error's text holds that of its cause already:
+/// it is not said twice.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !line.contains(&cause) {
+            if !line.is_empty() {
+                line.push_str(": ");
+            }
+            line.push_str(&cause);
+        }
+    }
+    line
 }
 
 fn start_logging(log: &LogArgs) {
@@ -67,4 +82,19 @@ fn current_directory() -> Result<ImagePath> {
 
 fn variable(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(name).map(OsStringExt::into_vec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = std::io::Error::from_raw_os_error(libc::ENOENT);
+        let told = anyhow::Error::new(Failure::new(exit::OUTPUT, &cause)).context("cannot write x");
+        let expected = "cannot write x: No such file or directory (os error 2)";
+        assert_eq!(one_line(&told), expected);
+        let wrapped = anyhow::Error::new(cause).context(expected);
+        assert_eq!(one_line(&wrapped), expected);
+    }
 }

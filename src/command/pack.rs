@@ -1,7 +1,7 @@
 //! `micropacker pack`: the ancestor's packer.
 
 use super::ship::{Outputs, options, ship, summary};
-use super::{Failure, current_directory, start_logging, variable};
+use super::{Failure, current_directory, one_line, start_logging, variable};
 use crate::cli::PackArgs;
 use crate::exit;
 use crate::image_fs::HostFs;
@@ -31,7 +31,7 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     let options = Options {
         builtin_exclusions: args.unrestricted != Some(true),
         ..options(&args.select, &args.root)
-            .map_err(|error| Failure::new(exit::USAGE, format!("{error:#}")))?
+            .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?
     };
     outputs.check()?;
     let fs = HostFs::new(&args.root);

@@ -2,7 +2,7 @@
 
 use super::find::find;
 use super::ship::{Outputs, options, ship, summary};
-use super::{Failure, current_directory, start_logging};
+use super::{Failure, current_directory, one_line, start_logging};
 use crate::cli::{EngineName, RunArgs};
 use crate::exit;
 use crate::image_fs::HostFs;
@@ -34,7 +34,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     let path = std::env::var_os("PATH");
     let file = find(name, path.as_deref()).map_err(|error| Failure::new(error.status(), error))?;
     let options = options(&args.select, Path::new("/"))
-        .map_err(|error| Failure::new(exit::USAGE, format!("{error:#}")))?;
+        .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?;
     let outputs = Outputs {
         rootfs: &args.output,
         artifacts: args.artifacts.as_deref(),
