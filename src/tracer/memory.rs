@@ -138,7 +138,7 @@ mod tests {
         move |address, buffer| {
             assert_eq!(
                 address / PAGE,
-                (address + buffer.len() as u64 - 1) / PAGE,
+                (address + (buffer.len() as u64 - 1)) / PAGE,
                 "a read crosses a page"
             );
             let Some(offset) = address.checked_sub(start).map(|offset| offset as usize) else {

@@ -209,11 +209,14 @@ impl<T: Tracees> Observer<T> {
             Some(directory) => self.on_spelled(tid, call, root, Some(&directory), path, intent),
             // A descriptor that is not open, or no directory: the call fails by itself.
             None if fd != AT_FDCWD => {}
-            None => self.lose(format!(
-                "a relative path of process {tid} ({call}): its current directory is gone or may not be \
-                 looked at; run the container with --cap-add SYS_PTRACE",
-                call = call.name
-            )),
+            None => {
+                let program = self.program_of(tid);
+                self.lose(format!(
+                    "relative paths of {program} ({call}): its current directory is gone or may \
+                     not be looked at; run the container with --cap-add SYS_PTRACE",
+                    call = call.name
+                ));
+            }
         }
     }
 
@@ -389,9 +392,10 @@ impl<T: Tracees> Observer<T> {
             _ => false,
         };
         if new_mounts {
+            let program = self.program_of(tid);
             self.lose(format!(
-                "files that process {tid} reaches through mounts of its own ({}): they are \
-                 looked up as the container sees them",
+                "files that {program} reaches through mounts of its own ({}): they are looked \
+                 up as the container sees them",
                 call.name
             ));
         }
@@ -463,12 +467,7 @@ impl<T: Tracees> Observer<T> {
     }
 
     fn tell_use(&mut self, tid: Tid, call: &'static Call, place: Place, access: Access) {
-        let tracees = &mut self.tracees;
-        let program = self
-            .runs
-            .entry(tid)
-            .or_insert_with(|| tracees.link(tid, Link::Program))
-            .clone();
+        let program = self.runs_now(tid);
         (self.emit)(Event::Used {
             place,
             access,
@@ -478,6 +477,20 @@ impl<T: Tracees> Observer<T> {
                 call: call.name,
             },
         });
+    }
+
+    fn runs_now(&mut self, tid: Tid) -> Option<ImagePath> {
+        let tracees = &mut self.tracees;
+        self.runs
+            .entry(tid)
+            .or_insert_with(|| tracees.link(tid, Link::Program))
+            .clone()
+    }
+
+    /// For messages: equal ones are counted, so they name programs, not processes.
+    fn program_of(&mut self, tid: Tid) -> String {
+        self.runs_now(tid)
+            .map_or_else(|| "an unknown program".to_owned(), |path| path.to_string())
     }
 
     fn lose(&mut self, what: String) {

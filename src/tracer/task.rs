@@ -102,12 +102,12 @@ impl TaskTable {
         if tid == self.main {
             self.main_end = Some(end);
         }
-        if self.tasks.remove(&tid).is_none() {
-            // An orphan that we reap as PID 1, or a child whose parent has yet to tell of it.
+        let task = self.tasks.remove(&tid);
+        if tid != self.main && task.is_none_or(|task| task.parent.is_none()) {
+            // Its parent has yet to tell of it; or it is an orphan that we reap as PID 1.
             self.ended_early.insert(tid);
-            return (Action::Gone, None);
         }
-        (Action::Gone, Some(Notice::Ended))
+        (Action::Gone, task.map(|_| Notice::Ended))
     }
 
     fn on_spawned(&mut self, parent: Tid, child: Tid) {

@@ -19,10 +19,11 @@ impl<T: Tracees> Observer<T> {
         let root = self.root_of(tid).unwrap_or_else(ImagePath::root);
         let Some(program) = self.tracees.link(tid, Link::Program) else {
             if asked.is_none() {
-                self.lose(format!(
-                    "a program that process {tid} started: neither its name nor its file may be \
+                self.lose(
+                    "programs that were started: neither their names nor their files may be \
                      looked at; run the container with --cap-add SYS_PTRACE"
-                ));
+                        .to_owned(),
+                );
             }
             return;
         };
@@ -30,7 +31,7 @@ impl<T: Tracees> Observer<T> {
             Ok(environment) => environment,
             Err(error) => {
                 self.lose(format!(
-                    "the environment of {program} (process {tid}): {error}; its PATH and \
+                    "the environment of {program}: {error}; its PATH and \
                      LD_LIBRARY_PATH are taken as empty"
                 ));
                 Vec::new()

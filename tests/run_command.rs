@@ -1,0 +1,289 @@
+//! `micropacker run` as a user meets it: statuses, messages, and an application that does not
+//! notice.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+fn micropacker(home: &TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_micropacker"));
+    command.arg("-o").arg(home.path().join("rootfs.tar"));
+    command
+}
+
+fn home() -> TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+fn run(home: &TempDir, command: &[&str]) -> Output {
+    let mut traced = micropacker(home);
+    traced.arg("--").args(command);
+    traced.output().expect("started")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// One line that begins as all our messages do and holds these words.
+fn assert_says(output: &Output, status: i32, words: &[&str]) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(status), "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 1, "{text}");
+    assert!(text.starts_with("micropacker: "), "{text}");
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in: {text}");
+    }
+}
+
+fn write_program(path: &Path, text: &str, mode: u32) {
+    fs::write(path, text).expect("written");
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+}
+
+#[test]
+fn the_applications_exit_status_is_ours() {
+    let home = home();
+    assert_eq!(run(&home, &["sh", "-c", "exit 7"]).status.code(), Some(7));
+    let killed = run(&home, &["sh", "-c", "kill -USR1 $$"]);
+    assert_eq!(killed.status.code(), Some(128 + 10));
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_127() {
+    let home = home();
+    let output = run(&home, &["no-such-command"]);
+    assert_says(&output, 127, &["no-such-command", "not found", "PATH"]);
+    let output = run(&home, &["/no/such/file"]);
+    assert_says(&output, 127, &["/no/such/file", "no such file"]);
+}
+
+#[test]
+fn what_cannot_be_run_is_126() {
+    let home = home();
+    assert_says(&run(&home, &["/etc"]), 126, &["/etc", "directory"]);
+    let plain = home.path().join("plain");
+    write_program(&plain, "text", 0o644);
+    let name = plain.to_str().expect("UTF-8");
+    assert_says(&run(&home, &[name]), 126, &[name, "chmod +x"]);
+    write_program(&plain, "no program\n", 0o755);
+    assert_says(&run(&home, &[name]), 126, &[name, "#!"]);
+}
+
+#[test]
+fn a_missing_interpreter_is_named_as_the_cause() {
+    let home = home();
+    let script = home.path().join("script");
+    write_program(&script, "#!/no/such/interpreter\n", 0o755);
+    let name = script.to_str().expect("UTF-8");
+    assert_says(&run(&home, &[name]), 127, &[name, "interpreter is missing"]);
+}
+
+#[test]
+fn no_command_and_wrong_options_are_usage_errors() {
+    let home = home();
+    assert_says(&run(&home, &[]), 2, &["no command", "--"]);
+    let output = micropacker(&home).arg("--bad").output().expect("started");
+    assert_eq!(output.status.code(), Some(2));
+    let pattern = micropacker(&home)
+        .args(["--include", "/a[", "--", "true"])
+        .output()
+        .expect("started");
+    assert_says(&pattern, 2, &["--include", "/a["]);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_ends_it_before_the_command_runs() {
+    let home = home();
+    let marker = home.path().join("ran");
+    let output = Command::new(env!("CARGO_BIN_EXE_micropacker"))
+        .args(["-o", "/no/such/directory/rootfs.tar", "--", "touch"])
+        .arg(&marker)
+        .output()
+        .expect("started");
+    assert_says(&output, 125, &["/no/such/directory/rootfs.tar"]);
+    assert!(!marker.exists());
+}
+
+#[test]
+fn a_full_disk_leaves_no_output_and_no_remains() {
+    let home = home();
+    // A file size limit fails the write as a full disk does, only with another errno.
+    let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" -o \"$1\" -- sh -c 'cat /etc/passwd'";
+    let tarball = home.path().join("rootfs.tar");
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_micropacker")])
+        .arg(&tarball)
+        .stdout(Stdio::null())
+        .output()
+        .expect("started");
+    assert_says(&output, 125, &["cannot write", "rootfs.tar"]);
+    assert_eq!(fs::read_dir(home.path()).expect("a directory").count(), 0);
+}
+
+/// What a process can see of its surroundings.
+const SURROUNDINGS: &str = "env | grep -v ^_= | sort; ulimit -a; umask; ls /proc/self/fd; \
+     grep -E '^(SigBlk|SigIgn|SigCgt|Uid|Gid|Groups|CapEff):' /proc/self/status; \
+     ps -o pgid=,sid=,ppid= -p $$ | wc -l; cat";
+
+#[test]
+fn the_application_sees_what_it_would_see_without_us() {
+    let home = home();
+    let with_input = |mut command: Command| {
+        command
+            .env("MICROPACKER_LISTED", "skip")
+            .stdin(fs::File::open("/etc/hostname").expect("opened"))
+            .output()
+            .expect("started")
+    };
+    let mut traced = micropacker(&home);
+    traced.args(["--", "sh", "-c", SURROUNDINGS]);
+    let mut alone = Command::new("env");
+    alone.args(["-u", "MICROPACKER_LISTED", "sh", "-c", SURROUNDINGS]);
+    let (traced, alone) = (with_input(traced), with_input(alone));
+    assert!(!alone.stdout.is_empty());
+    assert_eq!(
+        String::from_utf8_lossy(&traced.stdout),
+        String::from_utf8_lossy(&alone.stdout)
+    );
+}
+
+#[test]
+fn ignored_signals_stay_ignored() {
+    let home = home();
+    let script = "trap '' PIPE CHLD USR2; exec \"$@\"";
+    let look = ["grep", "SigIgn", "/proc/self/status"];
+    let under = |front: &[&str]| {
+        let output = Command::new("bash")
+            .args(["-c", script, "-"])
+            .args(front)
+            .args(look)
+            .output()
+            .expect("started");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let tarball = home.path().join("rootfs.tar");
+    let tarball = tarball.to_str().expect("UTF-8");
+    let traced = under(&[env!("CARGO_BIN_EXE_micropacker"), "-o", tarball, "--"]);
+    assert_eq!(traced, under(&[]));
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes() {
+    let home = home();
+    let tarball = home.path().join("rootfs.tar");
+    let mut digests = Vec::new();
+    for _ in 0..2 {
+        let output = micropacker(&home)
+            .args(["--", "cat", "/etc/hostname"])
+            .current_dir("/")
+            .output()
+            .expect("started");
+        assert!(output.status.success(), "{}", stderr(&output));
+        digests.push(fs::read(&tarball).expect("a tarball"));
+    }
+    assert!(digests[0] == digests[1], "the tarballs differ");
+}
+
+#[test]
+fn secrets_are_left_out_by_name_and_said() {
+    let home = home();
+    let artifacts = home.path().join("out");
+    let output = micropacker(&home)
+        .arg("--artifacts")
+        .arg(&artifacts)
+        .args(["--keep-env", "KEPT_TOKEN", "--", "true"])
+        .envs([
+            ("DB_PASSWORD", "hunter2"),
+            ("KEPT_TOKEN", "x"),
+            ("PLAIN", "y"),
+        ])
+        .output()
+        .expect("started");
+    let told = stderr(&output);
+    assert!(
+        told.contains("DB_PASSWORD") && !told.contains("hunter2"),
+        "{told}"
+    );
+    let dockerfile = fs::read_to_string(artifacts.join("Dockerfile")).expect("written");
+    assert!(!dockerfile.contains("hunter2"), "{dockerfile}");
+    assert!(
+        dockerfile.contains("KEPT_TOKEN") && dockerfile.contains("PLAIN"),
+        "{dockerfile}"
+    );
+    let image = fs::read(artifacts.join("image.tar")).expect("written");
+    assert!(!image.windows(7).any(|window| window == b"hunter2"));
+}
+
+/// Starts a traced shell, sends it SIGTERM once it says that it is ready, and waits.
+fn terminate_when_ready(home: &TempDir, options: &[&str], script: &str) -> (Option<i32>, String) {
+    let mut child = micropacker(home)
+        .args(options)
+        .args(["--", "sh", "-c", script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let first = lines.next().expect("a line").expect("text");
+    assert_eq!(first, "ready");
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::SIGTERM).expect("sent");
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    (child.wait().expect("ended").code(), rest.join("\n"))
+}
+
+#[test]
+fn sigterm_is_passed_on_and_its_handlers_files_are_packed() {
+    let home = home();
+    let script = "trap 'read line < /etc/hostname; echo bye; exit 5' TERM; echo ready; \
+                  while :; do read never < /dev/zero || :; done & wait";
+    let (status, said) = terminate_when_ready(&home, &[], script);
+    assert_eq!((status, said.as_str()), (Some(5), "bye"));
+    let mut archive =
+        tar::Archive::new(fs::File::open(home.path().join("rootfs.tar")).expect("a tarball"));
+    let mut names = archive
+        .entries()
+        .expect("entries")
+        .map(|entry| entry.expect("an entry").path_bytes().into_owned());
+    assert!(names.any(|name| name == b"etc/hostname"));
+}
+
+#[test]
+fn a_stop_timeout_ends_what_does_not_listen() {
+    let home = home();
+    let script = "trap '' TERM; echo ready; while :; do read never < /dev/full; done";
+    let (status, _) = terminate_when_ready(&home, &["--stop-timeout", "0"], script);
+    assert_eq!(status, Some(128 + 9));
+    assert!(home.path().join("rootfs.tar").exists());
+}
+
+#[test]
+fn what_outlives_the_command_is_waited_for() {
+    let home = home();
+    let (input, trigger) = nix::unistd::pipe().expect("a pipe");
+    let mut child = micropacker(&home)
+        .args([
+            "--",
+            "sh",
+            "-c",
+            "(read line; cat /etc/shells > /dev/null) & echo gone",
+        ])
+        .stdin(input)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut first = String::new();
+    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+    output.read_line(&mut first).expect("text");
+    assert_eq!(first, "gone\n");
+    assert!(
+        child.try_wait().expect("asked").is_none(),
+        "it did not wait"
+    );
+    drop(trigger);
+    assert!(child.wait().expect("ended").success());
+}
