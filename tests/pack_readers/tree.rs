@@ -278,7 +278,8 @@ fn look(path: &Path, metadata: &fs::Metadata) -> Seen {
         device: metadata.rdev(),
         content,
         // Smaller holes may be written as zeros.
-        is_sparse: metadata.is_file() && metadata.blocks() * 512 + (512 << 10) < metadata.size(),
+        is_sparse: metadata.is_file()
+            && metadata.blocks() * 512 + (1 << 20) + 65_536 < metadata.size(),
         xattrs,
         links: Vec::new(),
     }
