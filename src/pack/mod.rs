@@ -1,6 +1,7 @@
 //! Writers: manifest to files. Each output is deterministic, is streamed, and gets its final
 //! name only when it is complete.
 
+mod acl;
 mod dense;
 mod header;
 mod layer_source;
