@@ -37,6 +37,8 @@ pub fn dockerfile_with_losses(config: &ImageConfig, rootfs_name: &str) -> (Vec<u
     }
     for volume in &config.volumes {
         let text = std::str::from_utf8(volume.as_bytes()).ok();
+        // Docker trims what it reads as a volume.
+        let text = text.filter(|text| text.trim_end() == *text);
         let list = text.and_then(|text| to_string(&[escaped(text)]).ok());
         file.or_lost("VOLUME", list, volume.as_bytes());
     }
@@ -109,10 +111,13 @@ fn source(name: &str) -> String {
     }
     let mut pattern = String::new();
     for character in name.chars() {
-        if matches!(character, '*' | '?' | '[' | '\\') {
-            pattern.push('\\');
+        match character {
+            // Docker takes a name without any of `*?[` before a `\` for no pattern at all, so a
+            // class of one is the only escape that always works.
+            '*' | '?' | '[' => pattern.extend(['[', character, ']']),
+            '\\' => pattern.push_str("[\\\\]"),
+            _ => pattern.push(character),
         }
-        pattern.push(character);
     }
     // Serializing two strings cannot fail.
     let list = to_string(&[escaped(&pattern), "/".to_owned()]);
@@ -234,11 +239,12 @@ mod tests {
         let config = ImageConfig {
             entrypoint: vec![b"\xFF".to_vec()],
             env: vec![b"N=a\nb".to_vec(), b"B=\xE9".to_vec(), long],
+            volumes: ImagePath::new("/v ").into_iter().collect(),
             ..ImageConfig::default()
         };
         let (text, losses) = dockerfile_with_losses(&config, "rootfs.tar");
         let text = String::from_utf8(text).expect("text");
-        assert_eq!(losses.len(), 4);
+        assert_eq!(losses.len(), 5);
         assert!(text.contains("\n# ENV N=a\\nb: "));
         assert!(text.contains("\n# ENTRYPOINT \\xff: "));
         assert!(text.lines().skip(2).all(|line| line.starts_with("# ")));
@@ -246,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_tarball_of_any_name_is_added_and_is_no_pattern() {
-        assert_eq!(source("a b[1].tar"), r#"["a b\\\\[1].tar","/"]"#);
+        assert_eq!(source("a b[1].tar"), r#"["a b[[]1].tar","/"]"#);
         assert_eq!(source("--x.tar"), r#"["--x.tar","/"]"#);
     }
 }

@@ -6,7 +6,7 @@
 use super::pax::{self, Records};
 use super::stream::Stream;
 use crate::image_fs::FileTime;
-use std::io;
+use std::io::{self, Write};
 use tar::{EntryType, Header};
 
 /// The largest value of an eleven-digit octal field: a size below 8 GiB, a time before 2242.
@@ -69,39 +69,25 @@ impl EntryHeader<'_> {
 
     /// Writes the extended header where one is needed, and the header.
     pub fn write(&self, out: &mut Stream) -> io::Result<()> {
-        let mut records = Records::default();
         let mut header = Header::new_ustar();
+        let mut records = Records::default();
         header.set_entry_type(self.kind);
         header.set_mode(self.mode);
-        self.set_name(&mut header, &mut records);
+        match &self.stand_in {
+            // The record that the stand-in stands for comes with `self.records`.
+            Some(stand_in) => drop(set_name(&mut header, stand_in)),
+            None => name_entry(&mut header, &mut records, self.name),
+        }
         self.set_link(&mut header, &mut records);
-        self.set_numbers(&mut header, &mut records);
+        self.set_owner(&mut header, &mut records);
+        size_entry(&mut header, &mut records, self.size);
+        self.set_time(&mut header, &mut records);
         if let Some((major, minor)) = self.device {
             header.set_device_major(major)?;
             header.set_device_minor(minor)?;
         }
-        header.set_cksum();
         records.append(&self.records);
-        if !records.is_empty() {
-            write_extended(&self.extended_name(), &records.encode(), out)?;
-        }
-        out.write(header.as_bytes())
-    }
-
-    fn set_name(&self, header: &mut Header, records: &mut Records) {
-        let name = self.stand_in.as_deref().unwrap_or(self.name);
-        let Some(fields) = header.as_ustar_mut() else {
-            return;
-        };
-        if let Some((prefix, rest)) = split(name) {
-            fill(&mut fields.prefix, prefix);
-            fill(&mut fields.name, rest);
-            return;
-        }
-        fill(&mut fields.name, cut(name, self.kind));
-        if self.stand_in.is_none() {
-            records.push_path(b"path", name);
-        }
+        write_entry(header, &records, self.name, out)
     }
 
     fn set_link(&self, header: &mut Header, records: &mut Records) {
@@ -114,21 +100,18 @@ impl EntryHeader<'_> {
         }
     }
 
-    /// The header holds large numbers in GNU's base-256 form too, for readers that skip
-    /// extended headers (busybox).
-    fn set_numbers(&self, header: &mut Header, records: &mut Records) {
+    fn set_owner(&self, header: &mut Header, records: &mut Records) {
         header.set_uid(self.uid.into());
         header.set_gid(self.gid.into());
-        header.set_size(self.size);
         if self.uid > MAX_OCTAL_7 {
             records.push(b"uid", self.uid.to_string().as_bytes());
         }
         if self.gid > MAX_OCTAL_7 {
             records.push(b"gid", self.gid.to_string().as_bytes());
         }
-        if self.size > MAX_OCTAL_11 {
-            records.push(b"size", self.size.to_string().as_bytes());
-        }
+    }
+
+    fn set_time(&self, header: &mut Header, records: &mut Records) {
         let seconds = u64::try_from(self.mtime.seconds);
         header.set_mtime(seconds.unwrap_or(0));
         let in_ustar = seconds.is_ok_and(|seconds| seconds <= MAX_OCTAL_11);
@@ -136,13 +119,54 @@ impl EntryHeader<'_> {
             records.push(b"mtime", pax::time(self.mtime).as_bytes());
         }
     }
+}
 
-    fn extended_name(&self) -> Vec<u8> {
-        let mut name = b"PaxHeaders.0/".to_vec();
-        name.extend_from_slice(base(self.name));
-        name.truncate(100);
-        name
+/// Gives an entry its name, by a record where the header has no room for it.
+pub fn name_entry(header: &mut Header, records: &mut Records, name: &[u8]) {
+    if !set_name(header, name) {
+        records.push_path(b"path", name);
     }
+}
+
+/// Gives an entry its size. The header holds a large one in GNU's base-256 form too, as all
+/// large numbers, for readers that skip extended headers (busybox).
+pub fn size_entry(header: &mut Header, records: &mut Records, size: u64) {
+    header.set_size(size);
+    if size > MAX_OCTAL_11 {
+        records.push(b"size", size.to_string().as_bytes());
+    }
+}
+
+/// Writes a header that is complete but for its checksum, behind its records.
+pub fn write_entry(
+    mut header: Header,
+    records: &Records,
+    name: &[u8],
+    out: &mut Stream,
+) -> io::Result<()> {
+    if !records.is_empty() {
+        let mut extended = b"PaxHeaders.0/".to_vec();
+        extended.extend_from_slice(base(name));
+        write_extended(&extended, &records.encode(), out)?;
+    }
+    header.set_cksum();
+    out.write_all(header.as_bytes())
+}
+
+/// Whether the whole name had room in the header.
+fn set_name(header: &mut Header, name: &[u8]) -> bool {
+    let kind = header.entry_type();
+    let Some(fields) = header.as_ustar_mut() else {
+        return false;
+    };
+    (fields.name, fields.prefix) = ([0; 100], [0; 155]);
+    let Some((prefix, rest)) = split(name) else {
+        fill(&mut fields.name, cut(name, kind));
+        return false;
+    };
+    fill(&mut fields.prefix, prefix);
+    fill(&mut fields.name, rest);
+    true
 }
 
 fn write_extended(name: &[u8], content: &[u8], out: &mut Stream) -> io::Result<()> {
@@ -157,8 +181,8 @@ fn write_extended(name: &[u8], content: &[u8], out: &mut Stream) -> io::Result<(
         fill(&mut fields.name, name);
     }
     header.set_cksum();
-    out.write(header.as_bytes())?;
-    out.write(content)?;
+    out.write_all(header.as_bytes())?;
+    out.write_all(content)?;
     out.pad()
 }
 

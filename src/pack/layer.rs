@@ -27,6 +27,9 @@ pub struct LayerSummary {
     pub entries: u64,
     /// Bytes of regular files, hard links counted once, holes counted in.
     pub content_bytes: u64,
+    /// Files that were written as sparse entries. Docker and podman unpack those, but cannot
+    /// push or save what they imported from them; [`super::write_image`] writes them out.
+    pub sparse_entries: u64,
     /// Length of the tar stream.
     pub tar_bytes: u64,
     /// SHA-256 of the tar stream.
@@ -198,12 +201,13 @@ impl Layer<'_> {
             self.stream.pad().map_err(PackError::writing)?;
             return Ok(true);
         };
+        self.summary.sparse_entries += 1;
         map.announce(header.name, &mut header.records);
         header.stand_in = Some(sparse::stand_in(header.name));
         header.size = map.stored();
         self.write_header(&header)?;
         self.stream
-            .write(&map.encode())
+            .write_all(&map.encode())
             .map_err(PackError::writing)?;
         for (offset, length) in map.runs() {
             self.copy(path, file.as_ref(), *offset, *length)?;
@@ -234,7 +238,7 @@ impl Layer<'_> {
                 });
             }
             self.stream
-                .write(&chunk[..read])
+                .write_all(&chunk[..read])
                 .map_err(PackError::writing)?;
             done += read as u64;
         }

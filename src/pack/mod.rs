@@ -1,12 +1,16 @@
 //! Writers: manifest to files. Each output is deterministic, is streamed, and gets its final
 //! name only when it is complete.
 
+mod acl;
+mod dense;
 mod header;
+mod layer_source;
 mod pax;
 mod rfc3339;
 mod secrets;
 mod sparse;
 mod stream;
+mod tag;
 mod xattrs;
 
 pub mod config;

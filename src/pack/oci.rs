@@ -5,8 +5,10 @@
 use super::PackError;
 use super::config::{ImageConfig, texts};
 use super::header::EntryHeader;
+use super::layer_source::LayerSource;
 use super::rfc3339::rfc3339;
 use super::stream::Stream;
+use super::tag::full_tag;
 use crate::image_fs::FileTime;
 use crate::image_path::ImagePath;
 use crate::recording::Loss;
@@ -18,7 +20,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, Write};
 use std::str::FromStr;
 
 /// What was written.
@@ -39,7 +41,8 @@ pub struct ImageSummary {
 }
 
 /// Writes an image of one uncompressed layer, streamed from `rootfs_tar`, whose SHA-256 must be
-/// `layer_sha256`.
+/// `layer_sha256`. Sparse entries are written out in full where that costs at most 256 MiB:
+/// the layer's digest then differs from that of `rootfs_tar`.
 ///
 /// `tag` is `name` or `name:tag`. Without `created` the image is as old as the epoch, so that
 /// the same root file system gives the same image.
@@ -58,16 +61,8 @@ pub fn write_image(
     let tag = tag.map(full_tag).transpose()?;
     let created = created.unwrap_or_default();
     let created = rfc3339(created).ok_or(PackError::Created(created.seconds))?;
-    let layer_bytes = rootfs_tar
-        .seek(SeekFrom::End(0))
-        .map_err(PackError::Layer)?;
-    rootfs_tar.rewind().map_err(PackError::Layer)?;
-
-    let layer = Blob {
-        media_type: MediaType::ImageLayer,
-        sha256: hex(&layer_sha256),
-        size: layer_bytes,
-    };
+    let mut source = LayerSource::new(rootfs_tar, layer_sha256)?;
+    let layer = source.blob()?;
     let configuration = canonical(&configuration(config, &created, &layer))?;
     let config_blob = Blob::of(MediaType::ImageConfig, &configuration);
     let manifest = canonical(&image_manifest(&config_blob, &layer)?)?;
@@ -91,27 +86,28 @@ pub fn write_image(
     }
     file(&mut archive, &config_blob.path(), &configuration)?;
     file(&mut archive, &manifest_blob.path(), &manifest)?;
-    EntryHeader::file(layer.path().as_bytes(), 0o644, layer_bytes)
+    EntryHeader::file(layer.path().as_bytes(), 0o644, layer.size)
         .write(&mut archive)
         .map_err(PackError::writing)?;
-    copy_layer(rootfs_tar, &layer, &mut archive)?;
+    source.copy(&layer, &mut archive)?;
+    archive.pad().map_err(PackError::writing)?;
     archive.finish().map_err(PackError::writing)?;
 
     Ok(ImageSummary {
         manifest_digest: manifest_blob.digest(),
         config_digest: config_blob.digest(),
         layer_digest: layer.digest(),
-        layer_bytes,
+        layer_bytes: layer.size,
         tag,
-        losses: config.losses(),
+        losses: config.losses().into_iter().chain(source.loss()).collect(),
     })
 }
 
 /// Something that is named by its digest.
-struct Blob {
-    media_type: MediaType,
-    sha256: String,
-    size: u64,
+pub(super) struct Blob {
+    pub(super) media_type: MediaType,
+    pub(super) sha256: String,
+    pub(super) size: u64,
 }
 
 impl Blob {
@@ -137,7 +133,7 @@ impl Blob {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -264,73 +260,9 @@ fn sorted(value: Value) -> Value {
 fn file(archive: &mut Stream, name: &str, content: &[u8]) -> Result<(), PackError> {
     EntryHeader::file(name.as_bytes(), 0o644, content.len() as u64)
         .write(archive)
-        .and_then(|()| archive.write(content))
+        .and_then(|()| archive.write_all(content))
         .and_then(|()| archive.pad())
         .map_err(PackError::writing)
-}
-
-fn copy_layer(
-    rootfs_tar: &mut impl Read,
-    layer: &Blob,
-    archive: &mut Stream,
-) -> Result<(), PackError> {
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 256 * 1024];
-    let mut left = layer.size;
-    while left > 0 {
-        let wanted = left.min(buffer.len() as u64);
-        let read = match rootfs_tar.read(&mut buffer[..wanted as usize]) {
-            Ok(0) => return Err(PackError::LayerChanged),
-            Ok(read) => read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(PackError::Layer(error)),
-        };
-        hash.update(&buffer[..read]);
-        archive.write(&buffer[..read]).map_err(PackError::writing)?;
-        left -= read as u64;
-    }
-    if hex(&hash.finalize()) != layer.sha256 {
-        return Err(PackError::LayerChanged);
-    }
-    archive.pad().map_err(PackError::writing)
-}
-
-/// `name` as `name:latest`, checked as Docker checks it (distribution, reference/regexp.go).
-fn full_tag(tag: &str) -> Result<String, PackError> {
-    let bad = || PackError::Tag(tag.escape_debug().to_string());
-    let after_host = tag.rfind('/').map_or(0, |at| at + 1);
-    let (name, version) = match tag[after_host..].find(':') {
-        Some(at) => (&tag[..after_host + at], &tag[after_host + at + 1..]),
-        None => (tag, "latest"),
-    };
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let is_version = version.len() <= 128
-        && version.bytes().next().is_some_and(word)
-        && version
-            .bytes()
-            .all(|byte| word(byte) || b".-".contains(&byte));
-    let mut components = name.split('/');
-    let host = name.contains('/').then(|| components.next()).flatten();
-    let is_host = host.is_none_or(|host| {
-        let inside = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte);
-        host.bytes()
-            .next()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric())
-            && host.bytes().all(inside)
-    });
-    let is_component = |component: &str| {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let bytes = component.as_bytes();
-        bytes.first().is_some_and(|byte| plain(*byte))
-            && bytes.last().is_some_and(|byte| plain(*byte))
-            && bytes
-                .iter()
-                .all(|byte| plain(*byte) || b"._-".contains(byte))
-    };
-    if is_version && is_host && components.all(is_component) {
-        return Ok(format!("{name}:{version}"));
-    }
-    Err(bad())
 }
 
 #[cfg(test)]

@@ -69,6 +69,20 @@ fn digits(number: usize) -> usize {
     number.to_string().len()
 }
 
+/// The records of an extended header that someone wrote; `None` where it is malformed.
+pub fn parse(mut header: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+    let mut records = Vec::new();
+    while !header.is_empty() {
+        let space = header.iter().position(|byte| *byte == b' ')?;
+        let length: usize = std::str::from_utf8(&header[..space]).ok()?.parse().ok()?;
+        let record = header.get(space + 1..length)?.strip_suffix(b"\n")?;
+        let equals = record.iter().position(|byte| *byte == b'=')?;
+        records.push((&record[..equals], &record[equals + 1..]));
+        header = &header[length..];
+    }
+    Some(records)
+}
+
 /// The value of an `mtime` record: seconds, and a fraction where there is one.
 ///
 /// Before 1970 the readers disagree on a fraction (libarchive adds what GNU tar and Go
@@ -113,7 +127,36 @@ mod tests {
         assert_eq!(at(-2, 500_000_000), "-2");
     }
 
+    #[test]
+    fn malformed_records_are_none() {
+        for bad in [
+            "x", "9", "9 path=", "0 a=b\n", "99 a=b\n", "6 a=b", "-1 a=b\n", "2 ",
+        ] {
+            assert_eq!(parse(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(parse(b""), Some(Vec::new()));
+    }
+
     proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            values in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..5)
+        ) {
+            let mut records = Records::default();
+            for value in &values {
+                records.push(b"k", value);
+            }
+            let encoded = records.encode();
+            let parsed = parse(&encoded).expect("well-formed");
+            let found: Vec<_> = parsed.into_iter().map(|(_, value)| value.to_vec()).collect();
+            prop_assert_eq!(found, values);
+        }
+
+        #[test]
+        fn reading_anything_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _ = parse(&bytes);
+        }
+
         #[test]
         fn the_written_length_is_the_length(value in proptest::collection::vec(any::<u8>(), 0..1200)) {
             let bytes = record(b"SCHILY.xattr.user.x", &value);

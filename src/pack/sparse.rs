@@ -3,8 +3,9 @@
 use super::pax::Records;
 use super::stream::BLOCK;
 
-/// Fewer bytes of holes than this are written as zeros: every reader takes those.
-const WORTHWHILE: u64 = 64 * 1024;
+/// Fewer bytes of holes than this are written as zeros: every reader takes those, and Docker
+/// cannot push what it imported from an archive with sparse entries.
+const WORTHWHILE: u64 = 1 << 20;
 /// Holes shorter than this do not interrupt a run of data.
 const SHORTEST_HOLE: u64 = 4096;
 /// Go's archive/tar takes a map of at most 1 MiB; this many runs stay well below it.
@@ -113,16 +114,16 @@ mod tests {
     #[test]
     fn a_file_without_holes_worth_it_is_not_sparse() {
         assert_eq!(SparseMap::new(MIB, &[(0, MIB)]), None);
-        assert_eq!(SparseMap::new(MIB, &[(0, MIB - 4096)]), None);
+        assert_eq!(SparseMap::new(2 * MIB, &[(0, MIB + 1)]), None);
         assert_eq!(SparseMap::new(0, &[]), None);
     }
 
     #[test]
     fn the_map_names_each_run_and_the_end() {
-        let map = SparseMap::new(MIB, &[(8192, 100), (65536, 10)]).expect("sparse");
+        let map = SparseMap::new(2 * MIB, &[(8192, 100), (65536, 10)]).expect("sparse");
         let encoded = map.encode();
         assert_eq!(encoded.len(), 512);
-        assert!(encoded.starts_with(b"3\n8192\n100\n65536\n10\n1048576\n0\n\0"));
+        assert!(encoded.starts_with(b"3\n8192\n100\n65536\n10\n2097152\n0\n\0"));
         assert_eq!(map.stored(), 512 + 110);
     }
 

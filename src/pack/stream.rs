@@ -25,20 +25,12 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Writes all of `bytes`.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.out.write_all(bytes)?;
-        self.hash.update(bytes);
-        self.written += bytes.len() as u64;
-        Ok(())
-    }
-
     /// Writes `count` NUL bytes.
     pub fn zeros(&mut self, mut count: u64) -> io::Result<()> {
         while count > 0 {
             let chunk = count.min(ZEROS.len() as u64);
             // Cannot be cut short: `chunk` is at most the length of the array.
-            self.write(&ZEROS[..chunk as usize])?;
+            self.write_all(&ZEROS[..chunk as usize])?;
             count -= chunk;
         }
         Ok(())
@@ -52,7 +44,25 @@ impl<'a> Stream<'a> {
     /// Ends the archive with its two empty blocks; gives its length and SHA-256.
     pub fn finish(mut self) -> io::Result<(u64, [u8; 32])> {
         self.zeros(2 * BLOCK)?;
-        self.out.flush()?;
-        Ok((self.written, self.hash.finalize().into()))
+        self.flush()?;
+        Ok(self.sum())
+    }
+
+    /// The length and SHA-256 of what was written.
+    pub fn sum(self) -> (u64, [u8; 32]) {
+        (self.written, self.hash.finalize().into())
+    }
+}
+
+impl Write for Stream<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hash.update(bytes.get(..written).unwrap_or(bytes));
+        self.written += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }

@@ -6,6 +6,7 @@
 //! dialects of network file systems are the host's, and setting them elsewhere fails or
 //! misleads. Anything else is left out as a loss.
 
+use super::acl;
 use super::pax::Records;
 
 /// The readers refuse extended headers of more than 1 MiB.
@@ -57,6 +58,9 @@ pub fn add(attributes: &[(Vec<u8>, Vec<u8>)], records: &mut Records) -> Vec<Stri
             lost.push(format!("attribute {shown}: more than 1 MiB of attributes"));
         } else {
             records.push(&keyword, value);
+            if let (Some(keyword), Some(text)) = (acl::text_keyword(name), acl::text(value)) {
+                records.push(keyword, text.as_bytes());
+            }
         }
     }
     lost

@@ -40,6 +40,8 @@ pub struct Node {
     pub mtime: (i64, i64),
     pub xattrs: Vec<(String, Vec<u8>)>,
     pub capability: Option<u8>,
+    /// A user who may read, by an ACL.
+    pub reader: Option<u32>,
 }
 
 fn component() -> impl Strategy<Value = Vec<u8>> {
@@ -107,8 +109,9 @@ prop_compose! {
                   prop_oneof![Just(0i64), 0i64..1_000_000_000]),
         xattrs in vec(("user\\.[a-z%]{1,8}", vec(any::<u8>(), 0..60)), 0..3),
         capability in option::weighted(0.2, 0u8..40),
+        reader in option::weighted(0.2, 0u32..100_000),
     ) -> Node {
-        Node { components, kind, mode, owner, mtime, xattrs, capability }
+        Node { components, kind, mode, owner, mtime, xattrs, capability, reader }
     }
 }
 
@@ -181,6 +184,14 @@ fn dress(path: &Path, node: &Node) {
             let _ = xattr::set(path, name, value);
         }
     }
+    if let (Some(user), false) = (node.reader, path.is_symlink()) {
+        let (value, is_directory) = (acl(user), path.is_dir());
+        // Not every file system and kind of entry has them.
+        let _ = xattr::set(path, "system.posix_acl_access", &value);
+        if is_directory {
+            let _ = xattr::set(path, "system.posix_acl_default", &value);
+        }
+    }
     if let (Some(bit), true, true) = (node.capability, path.is_file() && !is_symlink, is_root()) {
         let mut value = vec![1, 0, 0, 2];
         let bits = (1u64 << bit).to_le_bytes();
@@ -193,6 +204,23 @@ fn dress(path: &Path, node: &Node) {
     let time = TimeSpec::new(node.mtime.0, node.mtime.1);
     let flag = UtimensatFlags::NoFollowSymlink;
     utimensat(nix::fcntl::AT_FDCWD, path, &time, &time, flag).expect("a time");
+}
+
+/// `u::rwx,u:USER:r--,g::r-x,m::r-x,o::---` as linux/posix_acl_xattr.h lays it out.
+fn acl(user: u32) -> Vec<u8> {
+    let nobody = u32::MAX;
+    let mut value = vec![2, 0, 0, 0];
+    for (tag, bits, id) in [
+        (0x01, 7, nobody),
+        (0x02, 4, user),
+        (0x04, 5, nobody),
+        (0x10, 5, nobody),
+        (0x20, 0, nobody),
+    ] {
+        value.extend([tag, 0, bits, 0]);
+        value.extend(id.to_le_bytes());
+    }
+    value
 }
 
 /// What can be seen of an entry.
@@ -278,7 +306,8 @@ fn look(path: &Path, metadata: &fs::Metadata) -> Seen {
         device: metadata.rdev(),
         content,
         // Smaller holes may be written as zeros.
-        is_sparse: metadata.is_file() && metadata.blocks() * 512 + (512 << 10) < metadata.size(),
+        is_sparse: metadata.is_file()
+            && metadata.blocks() * 512 + (1 << 20) + 65_536 < metadata.size(),
         xattrs,
         links: Vec::new(),
     }

@@ -1,11 +1,30 @@
 //! What holds for every image.
 
 use super::*;
+use crate::pack::sparse::SparseMap;
 use oci_spec::image::{ImageIndex, ImageManifest};
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
-const LAYER: &[u8] = &[7; 3000];
+/// A layer with one file of `size` bytes that is all hole.
+fn layer(size: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut stream = Stream::new(&mut bytes);
+    let map = SparseMap::new(size, &[]);
+    let stored = map.as_ref().map_or(size, SparseMap::stored);
+    let mut header = EntryHeader::file(b"f", 0o644, stored);
+    if let Some(map) = &map {
+        map.announce(b"f", &mut header.records);
+    }
+    header.write(&mut stream).expect("written");
+    match map {
+        Some(map) => stream.write_all(&map.encode()).expect("written"),
+        None => stream.zeros(size).expect("written"),
+    }
+    stream.pad().expect("written");
+    stream.finish().expect("written");
+    bytes
+}
 
 fn config() -> ImageConfig {
     ImageConfig {
@@ -22,13 +41,17 @@ fn config() -> ImageConfig {
     }
 }
 
-fn image(tag: Option<&str>) -> (Vec<u8>, ImageSummary) {
+fn image_of(layer: &[u8], tag: Option<&str>) -> (Vec<u8>, ImageSummary) {
     let mut bytes = Vec::new();
-    let sha256 = Sha256::digest(LAYER).into();
-    let mut layer = Cursor::new(LAYER);
+    let sha256 = Sha256::digest(layer).into();
+    let mut layer = Cursor::new(layer);
     let summary =
         write_image(&mut layer, sha256, &config(), tag, None, &mut bytes).expect("written");
     (bytes, summary)
+}
+
+fn image(tag: Option<&str>) -> (Vec<u8>, ImageSummary) {
+    image_of(&layer(700), tag)
 }
 
 fn files(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
@@ -61,7 +84,7 @@ fn each_blob_has_the_name_of_its_digest() {
         }
     }
     assert_eq!(blobs, 3);
-    assert_eq!(summary.layer_bytes, 3000);
+    assert_eq!(summary.layer_bytes, layer(700).len() as u64);
 }
 
 #[test]
@@ -80,7 +103,7 @@ fn both_indexes_lead_to_the_same_blobs() {
         manifest.config().digest().to_string(),
         summary.config_digest
     );
-    assert_eq!(blob(&summary.layer_digest), LAYER);
+    assert_eq!(blob(&summary.layer_digest), &layer(700));
     let docker: Value = serde_json::from_slice(&files["manifest.json"]).expect("JSON");
     assert_eq!(docker[0]["RepoTags"], json!(["app:latest"]));
     assert_eq!(
@@ -111,39 +134,49 @@ fn what_is_not_utf8_is_left_out_and_told() {
 
 #[test]
 fn another_tarball_than_was_said_is_an_error() {
+    for size in [700, 2 << 20] {
+        let error = write_image(
+            &mut Cursor::new(layer(size)),
+            [0; 32],
+            &config(),
+            None,
+            None,
+            &mut Vec::new(),
+        );
+        assert!(matches!(error, Err(PackError::LayerChanged)), "{size}");
+    }
+}
+
+#[test]
+fn what_is_no_tarball_is_an_error() {
+    let mut garbage = Cursor::new([1; 2000]);
     let error = write_image(
-        &mut Cursor::new(LAYER),
+        &mut garbage,
         [0; 32],
         &config(),
         None,
         None,
         &mut Vec::new(),
     );
-    assert!(matches!(error, Err(PackError::LayerChanged)));
+    assert!(matches!(error, Err(PackError::Layer(_))));
 }
 
 #[test]
-fn names_of_images_are_completed_and_checked() {
-    for (given, full) in [
-        ("app", "app:latest"),
-        ("app:1.0-x", "app:1.0-x"),
-        ("host:5000/a/b", "host:5000/a/b:latest"),
-        ("Host.example/a_b:v", "Host.example/a_b:v"),
-    ] {
-        assert_eq!(full_tag(given).expect("a name"), full);
-    }
-    for bad in [
-        "",
-        "App",
-        "a:",
-        "a b",
-        "a:b:c",
-        "a/",
-        "/a",
-        "a@sha256:x",
-        "é",
-        "a:.x",
-    ] {
-        assert!(full_tag(bad).is_err(), "{bad}");
-    }
+fn holes_are_written_out_where_that_is_affordable() {
+    let size: u64 = 3 << 20;
+    let (bytes, summary) = image_of(&layer(size), None);
+    let files = files(&bytes);
+    let name = summary.layer_digest.replace("sha256:", "blobs/sha256/");
+    assert_eq!(
+        summary.layer_digest[7..],
+        hex(&Sha256::digest(&files[&name]))
+    );
+    assert_eq!(summary.layer_bytes, 512 + size + 1024);
+    assert_eq!(summary.losses.len(), 1);
+
+    let sparse = layer(1 << 40);
+    let (bytes, summary) = image_of(&sparse, None);
+    assert!(bytes.len() < 16 * 1024);
+    assert_eq!(summary.layer_bytes, sparse.len() as u64);
+    assert_eq!(summary.losses.len(), 2);
 }
