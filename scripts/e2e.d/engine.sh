@@ -13,7 +13,8 @@ start_engine() {
   PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
   export DOCKER_HOST=unix://$work/engine.sock
   # The containers have no network but loopback, so the engine need not touch the machine's.
-  dockerd --iptables=false --ip6tables=false --bridge=none --log-level=warn \
+  # A session of its own: an interrupt from the terminal is for us alone.
+  setsid dockerd --iptables=false --ip6tables=false --bridge=none --log-level=warn \
     --host "$DOCKER_HOST" --data-root "$work/engine" --exec-root "$work/engine-run" \
     --pidfile "$work/engine.pid" >"$work/engine.log" 2>&1 &
   engine_pid=$!

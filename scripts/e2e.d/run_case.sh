@@ -131,7 +131,7 @@ show_failure() {
 # engine_of CASE: the tracing engine micropacker says it used, when it says.
 engine_of() {
   local engine
-  engine=$(grep -ohiE 'user notification|seccomp stops?|syscall stops?' "$work/$1/traced.stderr" 2>/dev/null | head -n 1) || true
+  engine=$(grep -ohiE 'user notification|(seccomp|system call) stops' "$work/$1/traced.stderr" 2>/dev/null | head -n 1) || true
   echo "${engine:--}"
 }
 

@@ -21,7 +21,9 @@ exercise() {
 further_checks() {
   local image=micropacker-e2e/static:built-$$
   step 'docker build'
-  DOCKER_BUILDKIT=0 docker build --quiet --tag "$image" "$out" >/dev/null
+  # The legacy builder is part of every engine; a client without buildx has no other.
+  DOCKER_BUILDKIT=0 docker build --quiet --tag "$image" "$out" >"$directory/build.log" 2>&1 ||
+    { cat "$directory/build.log" >&2; return 1; }
   remember_image "$image"
   start_container "$image"
   use_container built
