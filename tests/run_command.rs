@@ -219,6 +219,27 @@ fn secrets_are_left_out_by_name_and_said() {
     assert!(!image.windows(7).any(|window| window == b"hunter2"));
 }
 
+#[test]
+fn home_is_kept_where_no_passwd_file_can_tell_it() {
+    let home = home();
+    let artifacts = home.path().join("out");
+    let dockerfile_of = |command: &[&str]| {
+        let output = micropacker(&home)
+            .arg("--artifacts")
+            .arg(&artifacts)
+            .arg("--")
+            .args(command)
+            .env("HOME", "/here")
+            .stdout(Stdio::null())
+            .output()
+            .expect("started");
+        assert!(output.status.success(), "{}", stderr(&output));
+        fs::read_to_string(artifacts.join("Dockerfile")).expect("written")
+    };
+    assert!(dockerfile_of(&["true"]).contains("ENV HOME="));
+    assert!(!dockerfile_of(&["cat", "/etc/passwd"]).contains("ENV HOME="));
+}
+
 /// Starts a traced shell, sends it SIGTERM once it says that it is ready, and waits.
 fn terminate_when_ready(home: &TempDir, options: &[&str], script: &str) -> (Option<i32>, String) {
     let mut child = micropacker(home)

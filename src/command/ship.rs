@@ -121,6 +121,14 @@ pub fn ship(
         .with_context(|| format!("cannot write {}", outputs.rootfs.display()))?;
     rootfs.commit()?;
     tell(&layer.losses);
+    if layer.sparse_entries > 0 {
+        tracing::warn!(
+            "{} holds {} sparse files: load image.tar instead of importing it, since engines \
+             cannot save or push an image of it",
+            outputs.rootfs.display(),
+            layer.sparse_entries
+        );
+    }
     if let Some(artifacts) = outputs.artifacts {
         write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?;
     }
@@ -136,7 +144,8 @@ fn write_artifacts(
     artifacts: &Path,
 ) -> Result<()> {
     let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
-    let (config, secrets) = ImageConfig::from_context(&recording.context, &keep);
+    let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
+    keep_home_without_passwd(&mut config, recording, manifest);
     if !secrets.is_empty() {
         tracing::warn!(
             "left out of the image because they look like secrets: {}; keep one with --keep-env \
@@ -168,6 +177,19 @@ fn write_artifacts(
     .with_context(|| format!("cannot write {}", path.display()))?;
     image.commit()?;
     Ok(())
+}
+
+/// The engine sets HOME from the image's `/etc/passwd`. An application that never read that
+/// file, so that it is not shipped, would find itself at home in `/`.
+fn keep_home_without_passwd(config: &mut ImageConfig, recording: &Recording, manifest: &Manifest) {
+    let passwd = ImagePath::root().join("etc/passwd");
+    if passwd.is_some_and(|passwd| manifest.entries.contains_key(&passwd)) {
+        return;
+    }
+    let mut env = recording.context.env.iter();
+    if let Some(home) = env.find(|variable| variable.starts_with(b"HOME=")) {
+        config.env.push(home.clone());
+    }
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
