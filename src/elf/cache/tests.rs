@@ -6,14 +6,14 @@ use goblin::elf::header::{EM_386, EM_X86_64};
 use proptest::prelude::*;
 
 /// Writes caches as ldconfig does, in either format and byte order.
-struct Writer {
+pub(in crate::elf) struct Writer {
     little: bool,
     entries: Vec<(u32, u64, &'static str, &'static str)>,
-    hwcaps: Vec<&'static str>,
+    pub(in crate::elf) hwcaps: Vec<&'static str>,
 }
 
 impl Writer {
-    fn new() -> Self {
+    pub(in crate::elf) fn new() -> Self {
         Self {
             little: true,
             entries: Vec::new(),
@@ -21,7 +21,13 @@ impl Writer {
         }
     }
 
-    fn entry(mut self, flags: u32, hwcap: u64, name: &'static str, path: &'static str) -> Self {
+    pub(in crate::elf) fn entry(
+        mut self,
+        flags: u32,
+        hwcap: u64,
+        name: &'static str,
+        path: &'static str,
+    ) -> Self {
         self.entries.push((flags, hwcap, name, path));
         self
     }
@@ -42,7 +48,7 @@ impl Writer {
         }
     }
 
-    fn new_format(&self, marked: bool) -> Vec<u8> {
+    pub(in crate::elf) fn new_format(&self, marked: bool) -> Vec<u8> {
         let mut strings = Vec::new();
         let base = NEW_HEADER + self.entries.len() * NEW_ENTRY;
         let mut put = |text: &str| {
@@ -115,8 +121,9 @@ impl Writer {
     }
 }
 
-const V2: u64 = 1 << 62;
-const V3: u64 = (1 << 62) | 1;
+/// The hwcap fields of the first two subdirectories.
+pub(in crate::elf) const V2: u64 = 1 << 62;
+pub(in crate::elf) const V3: u64 = (1 << 62) | 1;
 
 fn two_machines() -> Writer {
     let mut writer = Writer::new()
