@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::elf::facts::Target;
-use goblin::elf::header::{EM_386, EM_X86_64};
+use goblin::elf::header::{EM_386, EM_ARM, EM_X86_64};
 use proptest::prelude::*;
 
 /// Writes caches as ldconfig does, in either format and byte order.
@@ -194,11 +194,17 @@ fn an_entry_of_an_old_ldconfig_is_taken_only_without_a_marked_one() {
     let cache = Writer::new()
         .entry(1, 0, "libx.so", "/old/libx.so")
         .entry(0x303, 0, "libx.so", "/new/libx.so")
+        .entry(0x303, 0, "libz.so", "/new/libz.so")
+        .entry(1, 0, "libz.so", "/old/libz.so")
         .entry(1, 0, "liby.so", "/old/liby.so");
     let cache = LdCache::parse(&cache.new_format(true)).expect("a cache");
     assert_eq!(
         found(&cache, "libx.so", EM_X86_64, true, &[]),
         "/new/libx.so"
+    );
+    assert_eq!(
+        found(&cache, "libz.so", EM_X86_64, true, &[]),
+        "/new/libz.so"
     );
     assert_eq!(
         found(&cache, "liby.so", EM_X86_64, true, &[]),
@@ -273,4 +279,17 @@ proptest! {
         bytes.truncate(keep.index(bytes.len()));
         let _ = LdCache::parse(&bytes);
     }
+}
+
+#[test]
+fn an_arm_loader_also_takes_the_mark_of_any_libc6() {
+    let arm = Machine::of(Target {
+        machine: EM_ARM,
+        is_64: false,
+        little_endian: true,
+        abi: 0x400,
+    })
+    .expect("in the table");
+    let flags = |flags| arm.takes_cache_flags(flags);
+    assert!(flags(0x903) && flags(0x003) && !flags(0xb03) && !flags(0x001));
 }

@@ -306,3 +306,43 @@ fn nothing_relative_is_searched() {
         ["liba.so", "lib/libb.so"]
     );
 }
+
+#[test]
+fn rpath_of_the_library_between_is_inherited_too() {
+    let fs = image()
+        .program("/bin/app", program().needs("liba.so").build())
+        .file(
+            "/lib64/liba.so",
+            lib().rpath("/opt").needs("libb.so").build(),
+        )
+        .file("/lib64/libb.so", lib().needs("libc.so").build())
+        .file("/opt/libc.so", lib().build());
+    assert_eq!(
+        paths(&closure(&fs, "/bin/app")),
+        ["/lib64/liba.so", "/lib64/libb.so", "/opt/libc.so"]
+    );
+}
+
+#[test]
+fn what_only_a_variant_lacks_is_not_missing() {
+    let variant = "/lib64/glibc-hwcaps/x86-64-v4/liba.so";
+    let fs = image()
+        .program("/bin/app", program().needs("liba.so").build())
+        .file("/lib64/liba.so", lib().build())
+        .file(variant, lib().needs("libnone.so").build());
+    let closure = closure(&fs, "/bin/app");
+    assert_eq!(of_kind(&closure, ObjectKind::Alternative), [variant]);
+    assert!(closure.missing.is_empty());
+}
+
+#[test]
+fn a_directory_of_the_librarys_name_stops_the_search() {
+    let fs = image()
+        .program(
+            "/bin/app",
+            program().rpath("/one:/two").needs("liba.so").build(),
+        )
+        .directory("/one/liba.so")
+        .file("/two/liba.so", lib().build());
+    assert_eq!(missing(&closure(&fs, "/bin/app")), ["liba.so"]);
+}
