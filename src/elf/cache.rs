@@ -285,4 +285,4 @@ impl<'a> Numbers<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -140,9 +140,6 @@ impl<'fs> Files<'fs> {
     /// share a directory.
     fn follow(&mut self, path: &ImagePath) -> Option<(ImagePath, Meta)> {
         let name = path.file_name()?;
-        if name == b".." {
-            return walk(self.fs, path, true).end.ok();
-        }
         let physical = self.directory(&path.parent()?)?.join(name)?;
         let meta = self.fs.lstat(&physical).ok()?;
         if meta.kind == FileKind::Symlink {

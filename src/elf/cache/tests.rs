@@ -2,18 +2,18 @@
 
 use super::*;
 use crate::elf::facts::Target;
-use goblin::elf::header::{EM_386, EM_X86_64};
+use goblin::elf::header::{EM_386, EM_ARM, EM_X86_64};
 use proptest::prelude::*;
 
 /// Writes caches as ldconfig does, in either format and byte order.
-struct Writer {
+pub(in crate::elf) struct Writer {
     little: bool,
     entries: Vec<(u32, u64, &'static str, &'static str)>,
-    hwcaps: Vec<&'static str>,
+    pub(in crate::elf) hwcaps: Vec<&'static str>,
 }
 
 impl Writer {
-    fn new() -> Self {
+    pub(in crate::elf) fn new() -> Self {
         Self {
             little: true,
             entries: Vec::new(),
@@ -21,7 +21,13 @@ impl Writer {
         }
     }
 
-    fn entry(mut self, flags: u32, hwcap: u64, name: &'static str, path: &'static str) -> Self {
+    pub(in crate::elf) fn entry(
+        mut self,
+        flags: u32,
+        hwcap: u64,
+        name: &'static str,
+        path: &'static str,
+    ) -> Self {
         self.entries.push((flags, hwcap, name, path));
         self
     }
@@ -42,7 +48,7 @@ impl Writer {
         }
     }
 
-    fn new_format(&self, marked: bool) -> Vec<u8> {
+    pub(in crate::elf) fn new_format(&self, marked: bool) -> Vec<u8> {
         let mut strings = Vec::new();
         let base = NEW_HEADER + self.entries.len() * NEW_ENTRY;
         let mut put = |text: &str| {
@@ -115,8 +121,9 @@ impl Writer {
     }
 }
 
-const V2: u64 = 1 << 62;
-const V3: u64 = (1 << 62) | 1;
+/// The hwcap fields of the first two subdirectories.
+pub(in crate::elf) const V2: u64 = 1 << 62;
+pub(in crate::elf) const V3: u64 = (1 << 62) | 1;
 
 fn two_machines() -> Writer {
     let mut writer = Writer::new()
@@ -187,11 +194,17 @@ fn an_entry_of_an_old_ldconfig_is_taken_only_without_a_marked_one() {
     let cache = Writer::new()
         .entry(1, 0, "libx.so", "/old/libx.so")
         .entry(0x303, 0, "libx.so", "/new/libx.so")
+        .entry(0x303, 0, "libz.so", "/new/libz.so")
+        .entry(1, 0, "libz.so", "/old/libz.so")
         .entry(1, 0, "liby.so", "/old/liby.so");
     let cache = LdCache::parse(&cache.new_format(true)).expect("a cache");
     assert_eq!(
         found(&cache, "libx.so", EM_X86_64, true, &[]),
         "/new/libx.so"
+    );
+    assert_eq!(
+        found(&cache, "libz.so", EM_X86_64, true, &[]),
+        "/new/libz.so"
     );
     assert_eq!(
         found(&cache, "liby.so", EM_X86_64, true, &[]),
@@ -266,4 +279,17 @@ proptest! {
         bytes.truncate(keep.index(bytes.len()));
         let _ = LdCache::parse(&bytes);
     }
+}
+
+#[test]
+fn an_arm_loader_also_takes_the_mark_of_any_libc6() {
+    let arm = Machine::of(Target {
+        machine: EM_ARM,
+        is_64: false,
+        little_endian: true,
+        abi: 0x400,
+    })
+    .expect("in the table");
+    let flags = |flags| arm.takes_cache_flags(flags);
+    assert!(flags(0x903) && flags(0x003) && !flags(0xb03) && !flags(0x001));
 }

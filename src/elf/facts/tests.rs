@@ -163,6 +163,7 @@ fn a_loader_takes_only_its_own_machine_class_byte_order_and_float_abi() {
     assert!(!arm(hard).accepts(arm(soft)));
     assert!(arm(hard).accepts(arm(unmarked)));
     assert!(arm(hard).accepts(arm(hard)));
+    assert!(!arm(unmarked).accepts(x86_64));
 }
 
 proptest! {

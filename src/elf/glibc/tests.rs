@@ -1,5 +1,6 @@
 //! glibc's rules of the search one by one, over images in memory.
 
+use crate::elf::cache::tests::{V2, V3, Writer};
 use crate::elf::testing::{
     ElfFile, closure, closure_on, image, lib, missing, of_kind, path, paths, program,
 };
@@ -207,4 +208,141 @@ fn legacy_variants_are_alternatives_only() {
         of_kind(&closure, ObjectKind::Alternative),
         ["/lib64/haswell/liba.so"]
     );
+}
+
+#[test]
+fn the_cache_goes_before_the_default_directories_and_is_noted() {
+    let cache = Writer::new()
+        .entry(0x303, 0, "liba.so", "/opt/liba.so")
+        .entry(0x303, 0, "libstale.so", "/opt/libstale.so");
+    let asking = program().needs("liba.so").needs("libstale.so");
+    let fs = image()
+        .program("/bin/app", asking.build())
+        .file("/etc/ld.so.cache", cache.new_format(true))
+        .file("/opt/liba.so", lib().build())
+        .file("/lib64/liba.so", lib().build())
+        .file("/lib64/libstale.so", lib().build());
+    let closure = closure(&fs, "/bin/app");
+    assert_eq!(paths(&closure), ["/opt/liba.so", "/lib64/libstale.so"]);
+    assert_eq!(closure.consulted, [path("/etc/ld.so.cache")]);
+}
+
+#[test]
+fn a_cache_that_no_search_reached_is_not_noted() {
+    let fs = image()
+        .program("/bin/app", program().rpath("/opt").needs("liba.so").build())
+        .file("/etc/ld.so.cache", Writer::new().new_format(true))
+        .file("/opt/liba.so", lib().build());
+    assert!(closure(&fs, "/bin/app").consulted.is_empty());
+}
+
+#[test]
+fn nodeflib_closes_what_the_cache_has_of_the_default_directories_only() {
+    let cache = Writer::new()
+        .entry(0x303, 0, "liba.so", "/lib64/liba.so")
+        .entry(0x303, 0, "libb.so", "/opt/libb.so");
+    let asking = program().flags_1(DF_1_NODEFLIB);
+    let fs = image()
+        .program("/bin/app", asking.needs("liba.so").needs("libb.so").build())
+        .file("/etc/ld.so.cache", cache.new_format(true))
+        .file("/lib64/liba.so", lib().build())
+        .file("/opt/libb.so", lib().build());
+    let closure = closure(&fs, "/bin/app");
+    assert_eq!(paths(&closure), ["/opt/libb.so"]);
+    assert_eq!(missing(&closure), ["liba.so"]);
+}
+
+#[test]
+fn variants_that_only_the_cache_names_are_kept_for_other_processors_and_loaders() {
+    let mut cache = Writer::new()
+        .entry(0x303, V2, "liba.so", "/two/liba.so")
+        .entry(0x303, V3, "liba.so", "/three/liba.so")
+        .entry(0x303, 0, "liba.so", "/base/liba.so")
+        .entry(0x303, 1 << 40, "libb.so", "/old/libb.so")
+        .entry(0x303, 0, "libb.so", "/base/libb.so");
+    cache.hwcaps = vec!["x86-64-v2", "x86-64-v3"];
+    let mut fs = image()
+        .program(
+            "/bin/app",
+            program().needs("liba.so").needs("libb.so").build(),
+        )
+        .file("/etc/ld.so.cache", cache.new_format(true));
+    for file in [
+        "/two/liba.so",
+        "/three/liba.so",
+        "/base/liba.so",
+        "/old/libb.so",
+        "/base/libb.so",
+    ] {
+        fs = fs.file(file, lib().build());
+    }
+    let closure = closure_on(&fs, 2, "/bin/app", &LoaderEnv::default());
+    assert_eq!(
+        of_kind(&closure, ObjectKind::Loaded),
+        ["/two/liba.so", "/base/libb.so"]
+    );
+    assert_eq!(
+        of_kind(&closure, ObjectKind::Alternative),
+        ["/three/liba.so", "/base/liba.so", "/old/libb.so"]
+    );
+}
+
+#[test]
+fn nothing_relative_is_searched() {
+    let fs = image()
+        .program(
+            "/bin/app",
+            program()
+                .rpath("lib::.")
+                .needs("liba.so")
+                .needs("lib/libb.so")
+                .build(),
+        )
+        .file("/lib/liba.so", lib().build())
+        .file("/liba.so", lib().build())
+        .file("/lib/libb.so", lib().build());
+    assert_eq!(
+        missing(&closure(&fs, "/bin/app")),
+        ["liba.so", "lib/libb.so"]
+    );
+}
+
+#[test]
+fn rpath_of_the_library_between_is_inherited_too() {
+    let fs = image()
+        .program("/bin/app", program().needs("liba.so").build())
+        .file(
+            "/lib64/liba.so",
+            lib().rpath("/opt").needs("libb.so").build(),
+        )
+        .file("/lib64/libb.so", lib().needs("libc.so").build())
+        .file("/opt/libc.so", lib().build());
+    assert_eq!(
+        paths(&closure(&fs, "/bin/app")),
+        ["/lib64/liba.so", "/lib64/libb.so", "/opt/libc.so"]
+    );
+}
+
+#[test]
+fn what_only_a_variant_lacks_is_not_missing() {
+    let variant = "/lib64/glibc-hwcaps/x86-64-v4/liba.so";
+    let fs = image()
+        .program("/bin/app", program().needs("liba.so").build())
+        .file("/lib64/liba.so", lib().build())
+        .file(variant, lib().needs("libnone.so").build());
+    let closure = closure(&fs, "/bin/app");
+    assert_eq!(of_kind(&closure, ObjectKind::Alternative), [variant]);
+    assert!(closure.missing.is_empty());
+}
+
+#[test]
+fn a_directory_of_the_librarys_name_stops_the_search() {
+    let fs = image()
+        .program(
+            "/bin/app",
+            program().rpath("/one:/two").needs("liba.so").build(),
+        )
+        .directory("/one/liba.so")
+        .file("/two/liba.so", lib().build());
+    assert_eq!(missing(&closure(&fs, "/bin/app")), ["liba.so"]);
 }

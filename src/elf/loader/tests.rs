@@ -4,8 +4,10 @@ use crate::elf::testing::{
     ElfFile, LD, closure, closure_on, image, lib, missing, of_kind, path, paths, program,
 };
 use crate::elf::{Closure, ElfError, Loader, LoaderEnv, ObjectKind};
-use crate::image_fs::MemFs;
+use crate::image_fs::{ImageFs, MemFs, Meta, ReadAt};
+use crate::image_path::ImagePath;
 use goblin::elf::dynamic::DF_1_PIE;
+use std::io;
 
 #[test]
 fn objects_come_breadth_first_and_once() {
@@ -62,8 +64,12 @@ fn preloaded_objects_come_first_and_the_loader_goes_on_without_missing_ones() {
         .program("/bin/app", program().needs("liba.so").build())
         .file("/lib64/liba.so", lib().build())
         .file("/lib64/libone.so", lib().build())
+        .file("/lib64/libcomment.so", lib().build())
         .file("/opt/two.so", lib().build())
-        .file("/etc/ld.so.preload", "# always\n/opt/two.so:none.so\n");
+        .file(
+            "/etc/ld.so.preload",
+            "# not /lib64/libcomment.so\n/opt/two.so:none.so\n",
+        );
     let env = LoaderEnv {
         ld_library_path: None,
         ld_preload: Some(b"libone.so none.so".to_vec()),
@@ -122,7 +128,7 @@ fn a_library_sees_what_its_program_has_mapped_and_inherits_its_rpath() {
 #[test]
 fn static_programs_have_no_closure() {
     let fs = image()
-        .program("/bin/pie", lib().flags_1(DF_1_PIE).build())
+        .program("/bin/pie", lib().flags_1(DF_1_PIE).needs("liba.so").build())
         .program("/bin/exec", ElfFile { kind: 2, ..lib() }.build())
         .file("/x.o", ElfFile { kind: 1, ..lib() }.build())
         .file("/lone.so", lib().build());
@@ -156,4 +162,92 @@ fn files_that_are_no_elf_or_not_there_are_errors() {
     assert!(matches!(error("/lib64"), ElfError::NotElf(_)));
     assert!(matches!(error("/bad"), ElfError::Malformed { .. }));
     assert!(matches!(error("/none"), ElfError::Io { .. }));
+}
+
+#[test]
+fn a_program_is_not_loaded_by_another_program() {
+    let fs = image()
+        .program("/bin/shell", program().rpath("/opt").build())
+        .program("/bin/app", program().needs("liba.so").build())
+        .file("/opt/liba.so", lib().build());
+    let closure = Loader::new(&fs)
+        .closure(
+            &path("/bin/app"),
+            Some(&path("/bin/shell")),
+            &LoaderEnv::default(),
+        )
+        .expect("ELF");
+    assert_eq!(missing(&closure), ["liba.so"]);
+}
+
+#[test]
+fn a_program_of_another_machine_does_not_load_the_library() {
+    let fs = image()
+        .program(
+            "/bin/app",
+            ElfFile::i386()
+                .interpreter("/lib/ld-linux.so.2")
+                .rpath("/opt")
+                .build(),
+        )
+        .file("/plug.so", lib().needs("liba.so").build())
+        .file("/opt/liba.so", lib().build());
+    let closure = Loader::new(&fs)
+        .closure(
+            &path("/plug.so"),
+            Some(&path("/bin/app")),
+            &LoaderEnv::default(),
+        )
+        .expect("ELF");
+    assert_eq!(closure.interpreter, Some(path(LD)));
+    assert_eq!(missing(&closure), ["liba.so"]);
+}
+
+/// Denies one file to whoever opens it.
+struct Denying {
+    fs: MemFs,
+    file: &'static str,
+}
+
+impl ImageFs for Denying {
+    fn lstat(&self, path: &ImagePath) -> io::Result<Meta> {
+        self.fs.lstat(path)
+    }
+
+    fn read_link(&self, path: &ImagePath) -> io::Result<Vec<u8>> {
+        self.fs.read_link(path)
+    }
+
+    fn list(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
+        self.fs.list(path)
+    }
+
+    fn open(&self, path: &ImagePath) -> io::Result<Box<dyn ReadAt>> {
+        if path.as_bytes() == self.file.as_bytes() {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        self.fs.open(path)
+    }
+
+    fn xattrs(&self, path: &ImagePath) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.fs.xattrs(path)
+    }
+}
+
+#[test]
+fn a_library_that_may_not_be_opened_is_passed_over() {
+    let fs = Denying {
+        fs: image()
+            .program(
+                "/bin/app",
+                program().rpath("/one:/two").needs("liba.so").build(),
+            )
+            .file("/one/liba.so", lib().build())
+            .file("/two/liba.so", lib().build()),
+        file: "/one/liba.so",
+    };
+    let closure = Loader::new(&fs)
+        .closure(&path("/bin/app"), None, &LoaderEnv::default())
+        .expect("ELF");
+    assert_eq!(paths(&closure), ["/two/liba.so"]);
 }

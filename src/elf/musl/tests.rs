@@ -170,3 +170,18 @@ fn a_library_alone_is_given_the_loader_of_the_libc_it_needs() {
         Some(path("/lib64/ld-linux-x86-64.so.2"))
     );
 }
+
+#[test]
+fn filters_mean_nothing_to_musl() {
+    let fs = image()
+        .program("/bin/app", program().string(0x7fff_ffff, "libf.so").build())
+        .file("/lib/libf.so", lib().build());
+    let closure = closure(&fs, "/bin/app", None);
+    assert!(closure.objects.is_empty() && closure.missing.is_empty());
+}
+
+#[test]
+fn a_loader_of_another_machine_is_no_guess() {
+    let fs = image().file("/l.so", ElfFile::i386().needs("libc.so").build());
+    assert_eq!(closure(&fs, "/l.so", None).interpreter, None);
+}
