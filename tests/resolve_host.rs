@@ -122,7 +122,12 @@ fn the_interpreter_of_a_program_joins_a_list() {
 fn many_uses_of_a_real_tree() {
     let host = HostFs::new("/");
     let mut uses = BTreeMap::new();
-    let mut pending = vec![path("/usr"), path("/etc")];
+    let mut pending = vec![
+        path("/etc"),
+        path("/usr"),
+        path("/usr/lib"),
+        path("/usr/bin"),
+    ];
     while let Some(place) = pending.pop() {
         for child in host.list(&place).into_iter().flatten() {
             let Some(child) = place.join(child) else {

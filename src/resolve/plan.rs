@@ -7,8 +7,8 @@ use crate::image_path::ImagePath;
 use crate::manifest::{Entry, Exclusion, Manifest, Reason, Source};
 use crate::recording::Loss;
 use nix::errno::Errno;
-use std::collections::BTreeMap;
-use std::mem::discriminant;
+use std::collections::{BTreeMap, HashSet};
+use std::mem::{Discriminant, discriminant};
 
 /// A manifest in the making.
 pub(super) struct Plan<'a> {
@@ -16,6 +16,8 @@ pub(super) struct Plan<'a> {
     rules: Rules<'a>,
     manifest: Manifest,
     losses: BTreeMap<String, u64>,
+    /// Which reasons that name a path an entry has: a libc has thousands.
+    told: HashSet<(ImagePath, Discriminant<Reason>, ImagePath)>,
 }
 
 /// Why something is asked for.
@@ -50,6 +52,7 @@ impl<'a> Plan<'a> {
             rules,
             manifest: Manifest::default(),
             losses: BTreeMap::new(),
+            told: HashSet::new(),
         }
     }
 
@@ -106,6 +109,9 @@ impl<'a> Plan<'a> {
 
     /// Takes one physical path; whether it is shipped.
     pub(super) fn take(&mut self, path: &ImagePath, meta: &Meta, wish: &Wish) -> bool {
+        if meta.kind == FileKind::Regular && self.was_unreadable(path) {
+            return false;
+        }
         match self.rules.judge(path, meta.kind, wish.included) {
             Verdict::Ship => self.enter(path, image_entry(meta), wish.reason.clone()),
             Verdict::MountPoint { pseudo } => {
@@ -137,6 +143,11 @@ impl<'a> Plan<'a> {
     pub(super) fn withdraw(&mut self, path: &ImagePath, error: &std::io::Error) {
         self.manifest.entries.remove(path);
         self.unreadable(path, error.to_string());
+    }
+
+    fn was_unreadable(&self, path: &ImagePath) -> bool {
+        let known = self.manifest.excluded.get(path);
+        matches!(known, Some(Exclusion::Unreadable(_)))
     }
 
     /// Notes what could not be read, and that the image lacks it.
@@ -248,9 +259,9 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn insert(&mut self, path: ImagePath, mut entry: Entry, reason: Reason) {
-        entry.reasons.push(reason);
-        self.manifest.entries.insert(path, entry);
+    fn insert(&mut self, path: ImagePath, entry: Entry, reason: Reason) {
+        self.manifest.entries.insert(path.clone(), entry);
+        self.add_reason(&path, reason);
     }
 
     /// One example is enough of why a directory or a symlink is there; of other reasons each
@@ -259,10 +270,18 @@ impl<'a> Plan<'a> {
         let Some(entry) = self.manifest.entries.get_mut(path) else {
             return;
         };
-        let structural = matches!(reason, Reason::ParentOf(_) | Reason::LinkTo(_));
-        let known = entry.reasons.iter().any(|other| {
-            *other == reason || (structural && discriminant(other) == discriminant(&reason))
-        });
+        let kind = discriminant(&reason);
+        let known = match &reason {
+            Reason::ParentOf(_) | Reason::LinkTo(_) => entry
+                .reasons
+                .iter()
+                .any(|other| discriminant(other) == kind),
+            Reason::LoaderOf(of)
+            | Reason::InterpreterOf(of)
+            | Reason::NeededBy(of)
+            | Reason::ListedIn(of) => !self.told.insert((path.clone(), kind, of.clone())),
+            _ => entry.reasons.contains(&reason),
+        };
         if !known {
             entry.reasons.push(reason);
         }

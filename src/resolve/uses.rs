@@ -3,6 +3,7 @@
 use super::listed::{self, Listing};
 use super::plan::{Plan, Wish};
 use super::programs::{Programs, Role, Setting};
+use super::rules::Verdict;
 use super::{Listed, Options, Probed};
 use crate::image_fs::{FileKind, Walk, walk_in};
 use crate::image_path::ImagePath;
@@ -39,6 +40,7 @@ pub(super) fn take_uses(
         .collect();
     let accesses = accesses(&walked);
     let settings = Settings::of(recording);
+    let seen_to_start: BTreeSet<Place> = recording.execs.iter().flat_map(started).collect();
     let mut listings = Listings::new();
     for Walked { place, used, walk } in &walked {
         if options.probed == Probed::Skip
@@ -62,7 +64,9 @@ pub(super) fn take_uses(
             programs.insert(used.first.program.clone());
         }
         let executed = used.access.contains(Access::EXEC);
-        let looked_into = executed || used.access.contains(Access::OPEN);
+        // A start that was seen as such is looked into later, in its own circumstances.
+        let looked_into =
+            (executed || used.access.contains(Access::OPEN)) && !seen_to_start.contains(place);
         if !looked_into || meta.kind != FileKind::Regular || !programs.is_of_interest(plan, &end) {
             continue;
         }
@@ -137,7 +141,7 @@ pub(super) fn take_execs(plan: &mut Plan, programs: &mut Programs, recording: &R
     let wish = Wish::because(Reason::Executed);
     for exec in &recording.execs {
         let setting = Setting::of_exec(exec);
-        for (root, path) in started(exec) {
+        for Place { root, path } in started(exec) {
             if let Some(end) = plan.follow(&root, &path, true, &wish) {
                 programs.add(plan, end, &setting, Role::Started(0));
             }
@@ -145,10 +149,13 @@ pub(super) fn take_execs(plan: &mut Plan, programs: &mut Programs, recording: &R
     }
 }
 
-fn started(exec: &Exec) -> impl Iterator<Item = (ImagePath, ImagePath)> {
-    let program = (ImagePath::root(), exec.program.clone());
-    let file = exec.file.clone().map(|file| (exec.root.clone(), file));
-    file.into_iter().chain([program])
+/// The script or link that a start was given, and the binary that ran.
+fn started(exec: &Exec) -> impl Iterator<Item = Place> {
+    let file = exec.file.clone().map(|path| Place {
+        root: exec.root.clone(),
+        path,
+    });
+    file.into_iter().chain([Place::at(exec.program.clone())])
 }
 
 /// What the application made or removed is not shipped, but the directory it did that in must
@@ -157,7 +164,6 @@ pub(super) fn keep_parents_of_changes(plan: &mut Plan, recording: &Recording) {
     for path in &recording.created {
         // Judged, not merely noted: what lies on a mount is excluded for that.
         if let Ok(meta) = plan.fs.lstat(path) {
-            use super::rules::Verdict;
             if let Verdict::Out(why) = plan.rules().judge(path, meta.kind, false) {
                 plan.exclude(path, why);
             }

@@ -226,10 +226,14 @@ impl ImageFs for Refusing {
 
 #[test]
 fn what_cannot_be_read_is_excluded_and_told() {
-    let tree = MemFs::new().file("/a/secret", "x").file("/closed/f", "x");
+    let tree = MemFs::new()
+        .file("/a/secret", "x")
+        .symlink("/b", "/a")
+        .file("/closed/f", "x");
     let fs = Refusing(tree, vec![path("/a/secret"), path("/closed")]);
     let mut case = Case::new(MemFs::new())
         .opens("/a/secret")
+        .opens("/b/secret")
         .opens("/closed/f")
         .uses(Access::LIST, "/closed");
     let manifest = resolve_with(&fs, &case.recording, &case.options, &mut case.table);

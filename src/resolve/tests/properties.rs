@@ -211,4 +211,29 @@ proptest! {
         let before: Vec<_> = manifest.entries.into_keys().collect();
         prop_assert!(again.iter().all(|place| before.contains(place)), "{:?} {:?}", before, again);
     }
+
+    #[test]
+    fn foreign_bytes_break_no_parser(bytes in proptest::collection::vec(
+        prop_oneof![3 => proptest::sample::select(&b"#!/ \t\n\\-S:=env'\"*[{0123PVFR"[..]),
+            1 => any::<u8>()], 0..300)) {
+        let _ = Mounts::parse(&bytes);
+        let _ = Patterns::new([&bytes]);
+        let _ = patterns::parse_file(&bytes);
+        let script = [b"#!/usr/bin/env ", bytes.as_slice()].concat();
+        for head in [&bytes, &script] {
+            let _ = script::Shebang::parse(head).and_then(|line| line.env_command());
+        }
+        let fs = MemFs::new()
+            .file("/var/lib/dpkg/status", &bytes)
+            .file("/var/lib/dpkg/info/x.list", &bytes)
+            .file("/var/lib/dpkg/status.d/y", &bytes)
+            .file("/var/lib/dpkg/status.d/y.md5sums", &bytes)
+            .file("/lib/apk/db/installed", &bytes)
+            .program("/job", &script);
+        let _ = crate::packages::Owners::load(&fs);
+        let (recording, _) = from_list(&fs, &bytes, &bytes, &path("/var"));
+        let mut table = Table::default();
+        resolve_with(&fs, &recording, &Options::default(), &mut table);
+        Case::new(fs).starts("/job", None).resolve();
+    }
 }

@@ -107,7 +107,9 @@ fn a_missing_library_is_told_once_unless_it_was_opened_by_another_way() {
         .file("/opt/vendor/libfound.so", ELF);
     let mut case = Case::new(fs)
         .starts("/app", None)
-        .starts_in("/app", None, |exec| exec.ld_preload = Some(b"/x".to_vec()))
+        .starts_in("/app", None, |exec| {
+            exec.ld_preload = Some(b"/x".to_vec());
+        })
         .opens("/opt/vendor/libfound.so");
     let names = [b"libgone.so".to_vec(), b"libfound.so".to_vec()];
     let missing = names.map(|name| (name, path("/app"))).to_vec();
@@ -210,6 +212,7 @@ fn a_relative_interpreter_starts_in_the_current_directory() {
         .starts_in("/work/tools/run", Some("/work/job"), |exec| {
             exec.cwd = Some(path("/work"));
         })
+        .uses_by(Access::EXEC, "/work/job", Some("/bin/sh"))
         .resolve();
     assert_eq!(
         entry(&manifest, "/work/tools/run").reasons,
