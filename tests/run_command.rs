@@ -97,6 +97,23 @@ fn no_command_and_wrong_options_are_usage_errors() {
 }
 
 #[test]
+fn a_traced_tracer_says_so() {
+    let home = home();
+    let output = micropacker(&home)
+        .args(["-q", "--", env!("CARGO_BIN_EXE_micropacker"), "-q", "-o"])
+        .arg(home.path().join("inner.tar"))
+        .args(["--", "true"])
+        .output()
+        .expect("started");
+    assert_says(
+        &output,
+        126,
+        &["ptrace is not permitted", "traced by process"],
+    );
+    assert!(!home.path().join("inner.tar").exists());
+}
+
+#[test]
 fn an_output_that_cannot_be_written_ends_it_before_the_command_runs() {
     let home = home();
     let marker = home.path().join("ran");

@@ -37,6 +37,12 @@ pub enum LaunchError {
          kernel of 4.8 or newer with its engine's default seccomp profile"
     )]
     Ptrace(Errno),
+    /// We are traced ourselves, and a process has one tracer.
+    #[error(
+        "ptrace is not permitted here: micropacker is traced by process {0} itself, and what it \
+         starts would have two tracers; start it outside of that one"
+    )]
+    Traced(Tid),
     /// The filter could not be installed.
     #[error("the seccomp filter cannot be installed: {0}; try --no-seccomp")]
     Filter(Errno),
@@ -94,7 +100,10 @@ pub fn launch(
 }
 
 fn attach(pid: Tid, channel: &OwnedFd, choice: &Choice) -> Result<Option<Listener>, LaunchError> {
-    sys::seize(pid).map_err(LaunchError::Ptrace)?;
+    sys::seize(pid).map_err(|errno| match own_tracer() {
+        Some(tracer) => LaunchError::Traced(tracer),
+        None => LaunchError::Ptrace(errno),
+    })?;
     if choice.engine == Engine::SyscallStop {
         // A seized process runs on: only from a stop can it be resumed to its next call.
         nix::sys::ptrace::interrupt(nix::unistd::Pid::from_raw(pid))
@@ -114,6 +123,15 @@ fn attach(pid: Tid, channel: &OwnedFd, choice: &Choice) -> Result<Option<Listene
         Some((_, errno, _)) => Err(LaunchError::Filter(Errno::from_raw(errno))),
         None => Err(LaunchError::Start(Errno::ECHILD)),
     }
+}
+
+/// Who traces us, if anybody (proc_pid_status(5)).
+fn own_tracer() -> Option<Tid> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("TracerPid:"))?;
+    line.trim().parse().ok().filter(|tracer| *tracer != 0)
 }
 
 impl Launched {
