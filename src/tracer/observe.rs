@@ -90,6 +90,15 @@ impl<T: Tracees> Observer<T> {
         self.runs.remove(&tid);
     }
 
+    /// A thread has become one that we may not look at.
+    pub fn on_hidden(&mut self, tid: Tid) {
+        let program = self.program_of(tid);
+        self.lose(format!(
+            "what {program} uses after it has changed its IDs or as a program it may not read: it \
+             may not be looked at; run the container with --cap-add SYS_PTRACE"
+        ));
+    }
+
     /// A thread is about to make this call.
     pub fn on_call(&mut self, tid: Tid, call: &'static Call, args: &[u64; 6]) {
         match call.shape {
@@ -103,6 +112,8 @@ impl<T: Tracees> Observer<T> {
             Shape::Socketcall => self.on_socketcall(tid, call, args),
             Shape::Namespace => self.on_namespace(tid, call, args),
             Shape::Seccomp => self.on_seccomp(args),
+            // The ptrace loop sees to these.
+            Shape::Identity | Shape::Prctl => {}
         }
     }
 
