@@ -160,3 +160,207 @@ impl Visibility {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::SyscallEntry;
+
+    const TID: Tid = 9;
+    const BEFORE: StopInfo = StopInfo::Entry(SyscallEntry {
+        arch: 0,
+        number: 0,
+        args: [0; 6],
+    });
+
+    /// A thread that becomes visible when it has called the prctl that was slipped in.
+    struct Fake {
+        visible: bool,
+        obeys: bool,
+        filters_itself: bool,
+        state: Saved,
+        numbers_set: usize,
+    }
+
+    impl Fake {
+        fn new() -> Self {
+            let registers = blank_registers();
+            Self {
+                visible: false,
+                obeys: true,
+                filters_itself: false,
+                state: Saved { registers, mask: 5 },
+                numbers_set: 0,
+            }
+        }
+
+        /// The slipped-in call returns.
+        fn call(&mut self) {
+            assert_eq!(self.state.mask, ALL_BLOCKED, "a handler could run now");
+            self.visible = self.obeys;
+        }
+    }
+
+    impl Threads for Fake {
+        fn is_visible(&mut self, _: Tid) -> bool {
+            self.visible
+        }
+
+        fn filters_itself(&mut self, _: Tid) -> bool {
+            self.filters_itself
+        }
+
+        fn save(&mut self, _: Tid) -> nix::Result<Saved> {
+            Ok(self.state)
+        }
+
+        fn set(&mut self, _: Tid, state: Saved) -> nix::Result<()> {
+            self.state = state;
+            Ok(())
+        }
+
+        fn set_number(&mut self, _: Tid, _: &Registers) -> nix::Result<()> {
+            self.numbers_set += 1;
+            Ok(())
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn blank_registers() -> Registers {
+        Registers {
+            r15: 0,
+            r14: 0,
+            r13: 0,
+            r12: 0,
+            rbp: 0,
+            rbx: 0,
+            r11: 0,
+            r10: 0,
+            r9: 0,
+            r8: 0,
+            rax: 0,
+            rcx: 0,
+            rdx: 0,
+            rsi: 0,
+            rdi: 0,
+            orig_rax: 105,
+            rip: 1000,
+            cs: 0x33,
+            eflags: 0,
+            rsp: 0,
+            ss: 0,
+            fs_base: 0,
+            gs_base: 0,
+            ds: 0,
+            es: 0,
+            fs: 0,
+            gs: 0,
+        }
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    fn blank_registers() -> Registers {
+        Registers {
+            regs: [0; 31],
+            sp: 0,
+            pc: 1000,
+            pstate: 0,
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn at(registers: &Registers) -> u64 {
+        registers.rip
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    fn at(registers: &Registers) -> u64 {
+        registers.pc
+    }
+
+    fn step(visibility: &mut Visibility, info: StopInfo, threads: &mut Fake) -> Next {
+        visibility.on_stop(TID, info, threads).expect("alive")
+    }
+
+    #[test]
+    fn a_call_that_hides_is_followed_by_one_that_shows() {
+        let (mut visibility, mut threads) = (Visibility::default(), Fake::new());
+        visibility.before_hiding(TID);
+        assert_eq!(
+            step(&mut visibility, StopInfo::Exit, &mut threads),
+            Next::GoOn
+        );
+        assert!(
+            at(&threads.state.registers) < 1000,
+            "the instruction is not run again"
+        );
+        assert_eq!(step(&mut visibility, BEFORE, &mut threads), Next::GoOn);
+        threads.call();
+        assert_eq!(
+            step(&mut visibility, StopInfo::Exit, &mut threads),
+            Next::Visible
+        );
+        assert_eq!(
+            (at(&threads.state.registers), threads.state.mask),
+            (1000, 5)
+        );
+        assert!(!visibility.is_watched(TID));
+    }
+
+    #[test]
+    fn a_call_that_hides_nothing_changes_nothing() {
+        let (mut visibility, mut threads) = (Visibility::default(), Fake::new());
+        threads.visible = true;
+        visibility.before_hiding(TID);
+        assert_eq!(
+            step(&mut visibility, StopInfo::Exit, &mut threads),
+            Next::Visible
+        );
+        assert_eq!(at(&threads.state.registers), 1000);
+    }
+
+    #[test]
+    fn a_hidden_program_shows_itself_before_its_first_call_which_is_then_made() {
+        let (mut visibility, mut threads) = (Visibility::default(), Fake::new());
+        visibility.hidden_program(TID, 12);
+        // The end of execve itself.
+        assert_eq!(
+            step(&mut visibility, StopInfo::Exit, &mut threads),
+            Next::GoOn
+        );
+        assert_eq!(step(&mut visibility, BEFORE, &mut threads), Next::GoOn);
+        assert_eq!(threads.numbers_set, 1);
+        threads.call();
+        let next = step(&mut visibility, StopInfo::Exit, &mut threads);
+        assert_eq!(next, Next::VisibleProgram(12));
+        assert!(at(&threads.state.registers) < 1000, "its own call was lost");
+        assert_eq!(threads.state.mask, 5);
+    }
+
+    #[test]
+    fn a_thread_that_filters_itself_is_left_alone() {
+        let (mut visibility, mut threads) = (Visibility::default(), Fake::new());
+        threads.filters_itself = true;
+        visibility.before_hiding(TID);
+        assert_eq!(
+            step(&mut visibility, StopInfo::Exit, &mut threads),
+            Next::Hidden
+        );
+        assert_eq!(at(&threads.state.registers), 1000);
+    }
+
+    #[test]
+    fn what_stays_hidden_is_said_and_not_tried_again() {
+        let (mut visibility, mut threads) = (Visibility::default(), Fake::new());
+        threads.obeys = false;
+        visibility.before_hiding(TID);
+        step(&mut visibility, StopInfo::Exit, &mut threads);
+        step(&mut visibility, BEFORE, &mut threads);
+        threads.call();
+        assert_eq!(
+            step(&mut visibility, StopInfo::Exit, &mut threads),
+            Next::Hidden
+        );
+        assert_eq!(step(&mut visibility, BEFORE, &mut threads), Next::NotOurs);
+    }
+}
