@@ -9,7 +9,7 @@ fn tree() -> MemFs {
     MemFs::new()
         .directory("/usr/local/bin/java")
         .program("/usr/bin/java", "")
-        .file("/work/rel/x", "")
+        .file("/yard/rel/x", "")
         .file("/srv/all/deep/y", "")
         .symlink("/srv/all/l", "/etc/target")
         .file("/etc/target", "")
@@ -20,7 +20,7 @@ fn tree() -> MemFs {
 }
 
 fn used(text: impl AsRef<[u8]>) -> (Vec<String>, ListReport) {
-    let (recording, report) = from_list(&tree(), text.as_ref(), PATH, &path("/work"));
+    let (recording, report) = from_list(&tree(), text.as_ref(), PATH, &path("/yard"));
     let places = recording.uses.keys();
     (places.map(|place| place.path.to_string()).collect(), report)
 }
@@ -28,7 +28,7 @@ fn used(text: impl AsRef<[u8]>) -> (Vec<String>, ListReport) {
 #[test]
 fn lines_are_absolute_or_relative_or_names_along_path() {
     let (paths, report) = used("java\n/etc/target\nrel/x\njava\n");
-    assert_eq!(paths, ["/etc/target", "/usr/bin/java", "/work/rel/x"]);
+    assert_eq!(paths, ["/etc/target", "/usr/bin/java", "/yard/rel/x"]);
     assert_eq!(
         report,
         ListReport {

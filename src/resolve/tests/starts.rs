@@ -206,17 +206,17 @@ fn env_is_followed_along_the_path_of_that_start() {
 #[test]
 fn a_relative_interpreter_starts_in_the_current_directory() {
     let fs = MemFs::new()
-        .program("/work/job", "#!tools/run\n")
-        .program("/work/tools/run", ELF);
+        .program("/yard/job", "#!tools/run\n")
+        .program("/yard/tools/run", ELF);
     let manifest = Case::new(fs)
-        .starts_in("/work/tools/run", Some("/work/job"), |exec| {
-            exec.cwd = Some(path("/work"));
+        .starts_in("/yard/tools/run", Some("/yard/job"), |exec| {
+            exec.cwd = Some(path("/yard"));
         })
-        .uses_by(Access::EXEC, "/work/job", Some("/bin/sh"))
+        .uses_by(Access::EXEC, "/yard/job", Some("/bin/sh"))
         .resolve();
     assert_eq!(
-        entry(&manifest, "/work/tools/run").reasons,
-        [Reason::Executed, Reason::InterpreterOf(path("/work/job"))]
+        entry(&manifest, "/yard/tools/run").reasons,
+        [Reason::Executed, Reason::InterpreterOf(path("/yard/job"))]
     );
     assert!(manifest.losses.is_empty());
 }

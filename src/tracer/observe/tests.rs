@@ -57,7 +57,7 @@ impl Scene {
         let (sender, events) = channel();
         let tracee = FakeTracee {
             memory: Vec::new(),
-            links: vec![(Link::Cwd, "/work"), (Link::Program, "/bin/app")],
+            links: vec![(Link::Cwd, "/yard"), (Link::Program, "/bin/app")],
             environment: Vec::new(),
             fs: fs.clone(),
         };
@@ -121,7 +121,7 @@ impl Scene {
 fn files() -> MemFs {
     MemFs::new()
         .file("/etc/conf", "")
-        .file("/work/data", "")
+        .file("/yard/data", "")
         .file("/other/data", "")
         .symlink("/link", "/etc")
         .directory("/tmp")
@@ -152,7 +152,7 @@ fn what_is_not_there_is_not_used() {
 #[test]
 fn relative_paths_start_at_the_current_directory_or_the_descriptor() {
     let mut scene = Scene::new(files()).linked(Link::Fd(7), "/other");
-    assert_eq!(scene.open("data", libc::O_RDONLY), ["used /work/data"]);
+    assert_eq!(scene.open("data", libc::O_RDONLY), ["used /yard/data"]);
     let path = scene.path("data");
     assert_eq!(scene.call("openat", &[7, path, 0]), ["used /other/data"]);
     assert!(scene.call("openat", &[8, path, 0]).is_empty());
@@ -264,7 +264,7 @@ fn own_links_in_proc_lead_to_what_lies_behind() {
     assert_eq!(scene.open("/proc/self/fd/3/conf", 0), ["used /etc/conf"]);
     assert_eq!(
         scene.open("/proc/thread-self/cwd/data", 0),
-        ["used /work/data"]
+        ["used /yard/data"]
     );
     assert_eq!(scene.open("/dev/fd/3", 0), ["used /etc"]);
     assert!(scene.open("/proc/self/status", 0).is_empty());
@@ -284,7 +284,7 @@ fn a_chroot_is_the_root_of_its_paths() {
     scene.call("chroot", &[path]);
     assert_eq!(scene.open("/l", 0), ["used /l in /jail"]);
     assert_eq!(scene.open("inner", 0), ["used /etc/inner in /jail"]);
-    assert!(scene.open("/work/data", 0).is_empty());
+    assert!(scene.open("/yard/data", 0).is_empty());
 }
 
 #[test]
@@ -312,11 +312,11 @@ fn socketcall_unpacks_bind_and_connect() {
 
 #[test]
 fn a_program_start_tells_what_was_asked_for_and_its_environment() {
-    let fs = files().program("/work/run.sh", "#!/bin/app");
+    let fs = files().program("/yard/run.sh", "#!/bin/app");
     let mut scene = Scene::new(fs);
     scene.observer.tracees.environment = b"A=1\0PATH=/bin\0LD_PRELOAD=x.so\0".to_vec();
     let path = scene.path("run.sh");
-    assert_eq!(scene.call("execve", &[path]), ["used /work/run.sh"]);
+    assert_eq!(scene.call("execve", &[path]), ["used /yard/run.sh"]);
     scene.observer.on_exec(TID, TID);
     let Ok(Event::Started(exec)) = scene.events.try_recv() else {
         panic!("no start");
@@ -324,7 +324,7 @@ fn a_program_start_tells_what_was_asked_for_and_its_environment() {
     assert_eq!(exec.program.to_string(), "/bin/app");
     assert_eq!(
         exec.file.map(|file| file.to_string()),
-        Some("/work/run.sh".to_owned())
+        Some("/yard/run.sh".to_owned())
     );
     assert_eq!(exec.path.as_deref(), Some(&b"/bin"[..]));
     assert_eq!(exec.ld_preload.as_deref(), Some(&b"x.so"[..]));
