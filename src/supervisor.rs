@@ -100,7 +100,7 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
             .map_err(resources)?;
     }
     launched.go();
-    let follower = Follower::new(launched.pid, choice.engine, &observer, |tid, lives| {
+    let follower = Follower::new(launched.pid, &choice, &observer, |tid, lives| {
         signals.on_change(tid, lives);
     });
     let Outcome { end, ran } = follower.run().map_err(SuperviseError::Trace)?;

@@ -1,13 +1,20 @@
 //! The only `unsafe` code: the system calls that neither std nor nix offers in the form that a
 //! tracer needs. Each wrapper is as thin as it can be and safe to call with any argument.
 
+mod capabilities;
 mod ptrace;
+mod registers;
 mod seccomp;
 mod signals;
 
+pub use capabilities::raise_permitted_capabilities;
 pub use ptrace::{
     Message, OPTIONS, StopInfo, SyscallEntry, WaitStatus, event_message, exit_now, fork, listen,
-    own_fd, resume, resume_to_syscall, seize, syscall_info, wait_any,
+    own_fd, resume, resume_to_syscall, seize, set_signal_mask, signal_mask, syscall_info, wait_any,
+};
+pub use registers::{
+    Registers, registers, set_number, set_registers, to_call_again, to_prctl_again,
+    to_prctl_instead,
 };
 pub use seccomp::{
     Filter, FilterMode, Instruction, Listener, Notification, install_filter, probe_in_child,

@@ -9,5 +9,6 @@ pub mod stop;
 pub mod syscall;
 pub mod task;
 pub mod tracees;
+pub mod visible;
 
 mod credentials;

@@ -3,10 +3,13 @@
 use micropacker::elf::{Loader, LoaderEnv};
 use micropacker::image_fs::{FileKind, HostFs, ImageFs, walk};
 use micropacker::image_path::ImagePath;
-use micropacker::manifest::Manifest;
+use micropacker::manifest::{Manifest, Reason};
+use micropacker::packages::Owners;
 use micropacker::recording::{Access, Exec, Origin, Place, Recording, Use};
 use micropacker::resolve::mounts::Mounts;
 use micropacker::resolve::{Options, add_interpreter, from_list, resolve};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -115,6 +118,12 @@ fn the_interpreter_of_a_program_joins_a_list() {
     assert!(add_interpreter(&host, &path("/no/such"), &mut recording).is_err());
 }
 
+/// Milliseconds that this process has used, in user and kernel mode.
+fn processor_time() -> i64 {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("it is us");
+    usage.user_time().num_milliseconds() + usage.system_time().num_milliseconds()
+}
+
 /// Up to 30,000 files of this machine, as if all had been opened: no figure is held, the run
 /// tells it (`--nocapture`).
 #[test]
@@ -152,15 +161,29 @@ fn many_uses_of_a_real_tree() {
         uses,
         ..Recording::default()
     };
+    let before = processor_time();
     let start = std::time::Instant::now();
     let manifest = resolve(&host, &recording, &Options::default());
+    let busy = processor_time() - before;
     println!(
-        "{} uses, {} entries, {} losses, {:?}",
+        "{} uses, {} entries, {} losses, {:?}, of it {busy} ms of processor time",
         recording.uses.len(),
         manifest.entries.len(),
         manifest.losses.len(),
         start.elapsed()
     );
+    let start = std::time::Instant::now();
+    let owners = Owners::load(&host);
+    println!(
+        "{} packages, {:?}",
+        owners.packages().len(),
+        start.elapsed()
+    );
+    let closures = manifest.entries.values().filter(|entry| {
+        let needed = |reason: &Reason| matches!(reason, Reason::NeededBy(_));
+        entry.reasons.iter().any(needed)
+    });
+    println!("{} libraries needed", closures.count());
     for loss in manifest.losses.iter().take(20) {
         println!("{}", loss.what);
     }

@@ -13,17 +13,39 @@ use std::path::{Path, PathBuf};
 /// Where the tar lists a path, its leading `/` and trailing `/` left out.
 type Names = BTreeSet<Vec<u8>>;
 
-fn traced_as_promised(engine: &str, name: &str) {
+/// With which privileges micropacker runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Privileges {
+    /// All that the test has.
+    All,
+    /// Root, but without CAP_SYS_PTRACE and CAP_SYS_ADMIN, as in a plain container.
+    PlainContainer,
+}
+
+/// What takes the two capabilities away: root gets them back from the bounding set alone.
+const PLAIN_CONTAINER: [&str; 4] = [
+    "setpriv",
+    "--bounding-set=-sys_ptrace,-sys_admin",
+    "--inh-caps=-sys_ptrace,-sys_admin",
+    "--",
+];
+
+fn traced_as_promised(privileges: Privileges, engine: &str, name: &str) {
     let fixture = Fixture::load(name);
     if let Some(need) = fixture.unmet_need() {
         eprintln!("{name}: not run, no {need} here");
+        return;
+    }
+    let plain = privileges == Privileges::PlainContainer;
+    if plain && !nix::unistd::geteuid().is_root() {
+        eprintln!("{name}: not run, no root here");
         return;
     }
     let prepared = fixture.prepare();
     let tarball = prepared.home().join("rootfs.tar");
     let home = prepared.home().canonicalize().expect("a home");
     let micropacker = Path::new(env!("CARGO_BIN_EXE_micropacker"));
-    let front = [
+    let options = [
         micropacker.as_os_str(),
         OsStr::new("--engine"),
         OsStr::new(engine),
@@ -37,6 +59,8 @@ fn traced_as_promised(engine: &str, name: &str) {
         tarball.as_os_str(),
         OsStr::new("--"),
     ];
+    let drop = PLAIN_CONTAINER.iter().filter(|_| plain);
+    let front: Vec<&OsStr> = drop.map(OsStr::new).chain(options).collect();
     let outcome = prepared.run(&front);
     let code = prepared.promised_end().as_code();
     prepared.assert_as_promised(&outcome, fixture::End::Exit(code));
@@ -126,12 +150,16 @@ fn shown(path: &Path) -> String {
 }
 
 macro_rules! traced {
-    ($engine:ident: $($name:ident)*) => {
-        mod $engine {
+    ($module:ident $privileges:ident $engine:ident: $($name:ident)*) => {
+        mod $module {
             $(
                 #[test]
                 fn $name() {
-                    super::traced_as_promised(stringify!($engine), stringify!($name));
+                    super::traced_as_promised(
+                        super::Privileges::$privileges,
+                        stringify!($engine),
+                        stringify!($name),
+                    );
                 }
             )*
 
@@ -144,14 +172,21 @@ macro_rules! traced {
 }
 
 macro_rules! engines {
-    ($($engine:ident)*; $names:tt) => {
-        $(engines!(@ $engine $names);)*
+    ($($module:ident $privileges:ident $engine:ident)*; $names:tt) => {
+        $(engines!(@ $module $privileges $engine $names);)*
     };
-    (@ $engine:ident { $($name:ident)* }) => { traced!($engine: $($name)*); };
+    (@ $module:ident $privileges:ident $engine:ident { $($name:ident)* }) => {
+        traced!($module $privileges $engine: $($name)*);
+    };
 }
 
 engines! {
-    notify seccomp syscall;
+    notify All notify
+    seccomp All seccomp
+    syscall All syscall
+    notify_in_a_plain_container PlainContainer notify
+    seccomp_in_a_plain_container PlainContainer seccomp
+    syscall_in_a_plain_container PlainContainer syscall;
     {
         bad_pointers
         change_originals

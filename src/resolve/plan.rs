@@ -266,7 +266,7 @@ impl<'a> Plan<'a> {
 
     /// One example is enough of why a directory or a symlink is there; of other reasons each
     /// one counts.
-    fn add_reason(&mut self, path: &ImagePath, reason: Reason) {
+    pub(super) fn add_reason(&mut self, path: &ImagePath, reason: Reason) {
         let Some(entry) = self.manifest.entries.get_mut(path) else {
             return;
         };

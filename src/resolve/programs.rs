@@ -152,6 +152,8 @@ pub(super) struct Programs<'a> {
     seen: HashSet<Job>,
     queue: VecDeque<Job>,
     loads: HashSet<Load>,
+    /// Where each path that a loader opens led to, by root: most programs open the same few.
+    taken: HashMap<ImagePath, HashMap<ImagePath, Option<ImagePath>>>,
     /// Libraries that were not found, with who needs them: told at the end.
     missing: BTreeSet<(ImagePath, Vec<u8>)>,
 }
@@ -164,6 +166,7 @@ impl<'a> Programs<'a> {
             seen: HashSet::new(),
             queue: VecDeque::new(),
             loads: HashSet::new(),
+            taken: HashMap::new(),
             missing: BTreeSet::new(),
         }
     }
@@ -338,22 +341,33 @@ impl<'a> Programs<'a> {
 
     fn take_needs(&mut self, plan: &mut Plan, job: &Job, root: &ImagePath, needs: Needs) {
         if let Some(interpreter) = needs.interpreter {
-            let wish = Wish::because(Reason::LoaderOf(job.file.clone()));
-            plan.follow(root, &interpreter, true, &wish);
+            let reason = Reason::LoaderOf(job.file.clone());
+            self.take(plan, root, &interpreter, reason);
         }
         for (library, by) in needs.libraries {
-            let wish = Wish::because(Reason::NeededBy(by.rebased(root)));
-            plan.follow(root, &library, true, &wish);
+            self.take(plan, root, &library, Reason::NeededBy(by.rebased(root)));
         }
         for file in needs.configuration {
             if walk_in(plan.fs, root, &file, true).end.is_ok() {
-                let wish = Wish::because(Reason::NeededBy(job.file.clone()));
-                plan.follow(root, &file, true, &wish);
+                self.take(plan, root, &file, Reason::NeededBy(job.file.clone()));
             }
         }
         let missing = needs.missing.into_iter();
         self.missing
             .extend(missing.map(|(name, by)| (by.rebased(root), name)));
+    }
+
+    fn take(&mut self, plan: &mut Plan, root: &ImagePath, path: &ImagePath, reason: Reason) {
+        let known = self.taken.get(root).and_then(|taken| taken.get(path));
+        if let Some(end) = known {
+            if let Some(end) = end {
+                plan.add_reason(end, reason);
+            }
+            return;
+        }
+        let end = plan.follow(root, path, true, &Wish::because(reason));
+        let taken = self.taken.entry(root.clone()).or_default();
+        taken.insert(path.clone(), end.map(|(end, _)| end));
     }
 }
 

@@ -176,6 +176,59 @@ pub fn syscall_info(tid: Tid) -> nix::Result<StopInfo> {
     })
 }
 
+/// PTRACE_GETSIGMASK: the signals a thread blocks.
+///
+/// # Errors
+/// As [`resume`].
+pub fn signal_mask(tid: Tid) -> nix::Result<u64> {
+    let mut mask = 0u64;
+    let size = size_of_val(&mask);
+    request(
+        PTRACE_GETSIGMASK as Request,
+        tid,
+        size,
+        (&raw mut mask) as usize,
+    )?;
+    Ok(mask)
+}
+
+/// PTRACE_SETSIGMASK.
+///
+/// # Errors
+/// As [`resume`].
+pub fn set_signal_mask(tid: Tid, mask: u64) -> nix::Result<()> {
+    let size = size_of_val(&mask);
+    request(
+        PTRACE_SETSIGMASK as Request,
+        tid,
+        size,
+        (&raw const mask) as usize,
+    )
+}
+
+/// PTRACE_SETREGSET of NT_ARM_SYSTEM_CALL: which system call a thread stopped before one makes.
+///
+/// # Errors
+/// As [`resume`].
+#[cfg(target_arch = "aarch64")]
+pub fn set_system_call(tid: Tid, number: i32) -> nix::Result<()> {
+    const NT_ARM_SYSTEM_CALL: usize = 0x404;
+    let mut number = number;
+    let mut vector = libc::iovec {
+        iov_base: (&raw mut number).cast(),
+        iov_len: size_of_val(&number),
+    };
+    request(
+        libc::PTRACE_SETREGSET as Request,
+        tid,
+        NT_ARM_SYSTEM_CALL,
+        (&raw mut vector) as usize,
+    )
+}
+
+const PTRACE_GETSIGMASK: libc::c_uint = 0x420a;
+const PTRACE_SETSIGMASK: libc::c_uint = 0x420b;
+
 /// The type of ptrace's first argument differs between C libraries.
 #[cfg(target_env = "musl")]
 type Request = libc::c_int;

@@ -2,7 +2,7 @@
 //! kernel compares our file system IDs with the tracee's (ptrace(2), "Ptrace access mode
 //! checking"), so they are switched for the one call.
 
-use crate::sys::Tid;
+use crate::sys::{Tid, raise_permitted_capabilities};
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 use std::fs;
 use std::io;
@@ -22,7 +22,15 @@ pub fn as_tracee<T>(tid: Tid, mut attempt: impl FnMut() -> io::Result<T>) -> io:
     // Both calls act on this thread alone and give back what was set before.
     let own_gid = setfsgid(gid);
     let own_uid = setfsuid(uid);
-    let result = attempt();
+    let result = match attempt() {
+        // A tracee that kept capabilities may be looked at only by one who has them in effect;
+        // changing to another user has just taken ours out of it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            raise_permitted_capabilities();
+            attempt()
+        }
+        other => other,
+    };
     setfsuid(own_uid);
     setfsgid(own_gid);
     result

@@ -3,6 +3,7 @@
 mod choose;
 mod follow;
 mod notify;
+mod threads;
 
 pub use choose::{Capabilities, Choice, Engine, Wish, choose, probe};
 pub use follow::{Follower, Outcome};

@@ -1,6 +1,6 @@
 //! The seccomp filter: only calls that name files leave the kernel's fast path.
 
-use super::syscall::Abi;
+use super::syscall::{Abi, Shape};
 use crate::sys::{Filter, Instruction};
 
 /// What the filter does with a call that names files.
@@ -42,14 +42,17 @@ const FLAGS_OF: [(&str, u32); 2] = [("newfstatat", 3), ("statx", 2)];
 /// let go: one stop less for every file that is opened and then sized. The filter cannot see
 /// that the path is empty, so a path that is given together with a descriptor and exactly this
 /// flag is not seen either (docs/limits.md).
-pub fn program(abis: &[Abi], verdict: Verdict) -> Filter {
+///
+/// `watch_identity`: calls after which we might not be allowed to look at the process any more
+/// stop under ptrace, whatever the verdict for the others.
+pub fn program(abis: &[Abi], verdict: Verdict, watch_identity: bool) -> Filter {
     let hit = match verdict {
         Verdict::Notify => RET_USER_NOTIF,
         Verdict::Trace => RET_TRACE,
     };
     let mut filter = vec![load(OFFSET_ARCH)];
     for abi in abis {
-        let body = calls_of(*abi, hit);
+        let body = calls_of(*abi, hit, watch_identity);
         // A body may be longer than a conditional jump reaches: skip the jump around it instead.
         filter.push(jump(JUMP_EQUAL, abi.audit_arch(), 1, 0));
         filter.push(Instruction {
@@ -64,22 +67,38 @@ pub fn program(abis: &[Abi], verdict: Verdict) -> Filter {
     filter
 }
 
-fn calls_of(abi: Abi, hit: u32) -> Vec<Instruction> {
+fn calls_of(abi: Abi, hit: u32, watch_identity: bool) -> Vec<Instruction> {
     let mut body = vec![load(OFFSET_NUMBER)];
     if abi == Abi::X86_64 {
         body.push(jump(JUMP_AT_LEAST, X32_BIT, 0, 1));
         body.push(give(RET_ERRNO | libc::ENOSYS as u32));
     }
     for (number, name) in abi.numbers() {
-        let verdict = match FLAGS_OF.iter().find(|(known, _)| known == name) {
-            Some((_, flags)) => unless_fstat(*flags, hit),
-            None => vec![give(hit)],
+        let hides = Abi::call(name).filter(|call| call.hides_the_caller());
+        let verdict = match (hides, FLAGS_OF.iter().find(|(known, _)| known == name)) {
+            (Some(_), _) if !watch_identity => continue,
+            (Some(call), _) if call.shape == Shape::Prctl => if_hiding(),
+            (Some(_), _) => vec![give(RET_TRACE)],
+            (None, Some((_, flags))) => unless_fstat(*flags, hit),
+            (None, None) => vec![give(hit)],
         };
         body.push(jump(JUMP_EQUAL, *number, 0, verdict.len() as u8));
         body.extend(verdict);
     }
     body.push(give(RET_ALLOW));
     body
+}
+
+/// prctl(PR_SET_DUMPABLE, 0): SUID_DUMP_DISABLE.
+fn if_hiding() -> Vec<Instruction> {
+    vec![
+        load(low_half_of_argument(0)),
+        jump(JUMP_EQUAL, libc::PR_SET_DUMPABLE as u32, 0, 2),
+        load(low_half_of_argument(1)),
+        jump(JUMP_EQUAL, 0, 1, 0),
+        give(RET_ALLOW),
+        give(RET_TRACE),
+    ]
 }
 
 fn unless_fstat(flags: u32, hit: u32) -> Vec<Instruction> {
@@ -155,10 +174,14 @@ mod tests {
     #[test]
     fn each_convention_stops_at_its_own_numbers_only() {
         for pair in [[Abi::X86_64, Abi::I386], [Abi::Aarch64, Abi::Arm]] {
-            let filter = program(&pair, Verdict::Notify);
+            let filter = program(&pair, Verdict::Notify, false);
             for abi in pair {
                 for number in 0..600 {
-                    let named = abi.numbers().iter().any(|(known, _)| *known == number);
+                    let mut named = abi.numbers().iter();
+                    let named = named.any(|(known, name)| {
+                        *known == number
+                            && Abi::call(name).is_some_and(|call| !call.hides_the_caller())
+                    });
                     let expected = if named { RET_USER_NOTIF } else { RET_ALLOW };
                     assert_eq!(
                         verdict(&filter, abi.audit_arch(), number),
@@ -171,9 +194,21 @@ mod tests {
     }
 
     #[test]
+    fn calls_that_hide_the_caller_stop_under_ptrace_where_that_matters() {
+        let filter = program(&[Abi::X86_64], Verdict::Notify, true);
+        let of = |number, args| run(&filter, Abi::X86_64.audit_arch(), number, args);
+        const SETUID: u32 = 105;
+        const PRCTL: u32 = 157;
+        assert_eq!(of(SETUID, [33, 0, 0, 0, 0, 0]), RET_TRACE);
+        assert_eq!(of(PRCTL, [4, 0, 0, 0, 0, 0]), RET_TRACE);
+        assert_eq!(of(PRCTL, [4, 1, 0, 0, 0, 0]), RET_ALLOW);
+        assert_eq!(of(PRCTL, [38, 0, 0, 0, 0, 0]), RET_ALLOW);
+    }
+
+    #[test]
     fn fstat_in_other_words_is_let_go() {
         for abi in [Abi::X86_64, Abi::I386, Abi::Aarch64, Abi::Arm] {
-            let filter = program(&[abi], Verdict::Notify);
+            let filter = program(&[abi], Verdict::Notify, true);
             for (name, flags_at) in FLAGS_OF {
                 let Some((number, _)) = abi.numbers().iter().find(|(_, known)| *known == name)
                 else {
@@ -196,7 +231,7 @@ mod tests {
 
     #[test]
     fn x32_calls_get_enosys_and_unknown_architectures_pass() {
-        let filter = program(&[Abi::X86_64, Abi::I386], Verdict::Trace);
+        let filter = program(&[Abi::X86_64, Abi::I386], Verdict::Trace, true);
         let open = X32_BIT | 2;
         assert_eq!(
             verdict(&filter, Abi::X86_64.audit_arch(), open),
@@ -207,6 +242,6 @@ mod tests {
 
     #[test]
     fn it_fits_the_kernels_limit() {
-        assert!(program(&[Abi::Aarch64, Abi::Arm], Verdict::Trace).len() <= 4096);
+        assert!(program(&[Abi::Aarch64, Abi::Arm], Verdict::Trace, true).len() <= 4096);
     }
 }

@@ -182,7 +182,10 @@ fn filter_self(choice: &Choice) -> nix::Result<Option<Listener>> {
         ),
         _ => (Verdict::Trace, FilterMode::Plain),
     };
-    sys::install_filter(&filter::program(&Abi::HERE, verdict), mode)
+    sys::install_filter(
+        &filter::program(&Abi::HERE, verdict, choice.keep_visible),
+        mode,
+    )
 }
 
 /// One packet: a byte, a number, and perhaps a descriptor. A peer that is gone is no error here:

@@ -3,6 +3,9 @@
 
 mod created;
 mod exec;
+mod intent;
+mod places;
+mod sockets;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +18,8 @@ use crate::image_path::ImagePath;
 use crate::recording::{Access, Exec, Loss, Origin, Place};
 use crate::sys::Tid;
 use created::Created;
+use intent::Intent;
+use places::within;
 use std::collections::{HashMap, HashSet};
 
 /// Decides what each call uses. One thread at a time feeds it.
@@ -34,18 +39,6 @@ pub struct Observer<T> {
     roots_differ: bool,
     path: Vec<u8>,
     key: Vec<u8>,
-}
-
-/// How one path argument uses its path.
-#[derive(Clone, Copy)]
-struct Intent {
-    access: Access,
-    /// Whether a name is made where there is none.
-    creates: bool,
-    /// Whether what is there is taken away.
-    removes: bool,
-    /// Whether an empty path names the descriptor itself.
-    empty_is_descriptor: bool,
 }
 
 /// `AT_FDCWD`, as the low half of an argument holds it.
@@ -90,6 +83,15 @@ impl<T: Tracees> Observer<T> {
         self.runs.remove(&tid);
     }
 
+    /// A thread has become one that we may not look at.
+    pub fn on_hidden(&mut self, tid: Tid) {
+        let program = self.program_of(tid);
+        self.lose(format!(
+            "what {program} uses after it has changed its IDs or as a program it may not read: it \
+             may not be looked at; run the container with --cap-add SYS_PTRACE"
+        ));
+    }
+
     /// A thread is about to make this call.
     pub fn on_call(&mut self, tid: Tid, call: &'static Call, args: &[u64; 6]) {
         match call.shape {
@@ -103,6 +105,8 @@ impl<T: Tracees> Observer<T> {
             Shape::Socketcall => self.on_socketcall(tid, call, args),
             Shape::Namespace => self.on_namespace(tid, call, args),
             Shape::Seccomp => self.on_seccomp(args),
+            // The ptrace loop sees to these.
+            Shape::Identity | Shape::Prctl => {}
         }
     }
 
@@ -127,61 +131,6 @@ impl<T: Tracees> Observer<T> {
             self.on_path(tid, call, fd, &path, intent);
         }
         self.path = path;
-    }
-
-    fn intent(&mut self, tid: Tid, deed: Deed, args: &[u64; 6]) -> Intent {
-        let use_of = |access: Access, follow: bool| Intent {
-            access: if follow {
-                access
-            } else {
-                access.with(Access::NO_FOLLOW)
-            },
-            creates: false,
-            removes: false,
-            empty_is_descriptor: false,
-        };
-        let creates = |access: Access, follow: bool| Intent {
-            creates: true,
-            ..use_of(access, follow)
-        };
-        match deed {
-            Deed::Use(access, Follow::Yes) => use_of(access, true),
-            Deed::Use(access, Follow::No) => use_of(access, false),
-            Deed::Use(access, Follow::AtFlags(index)) => {
-                let flags = args[usize::from(index)] as i32;
-                Intent {
-                    empty_is_descriptor: flags & libc::AT_EMPTY_PATH != 0,
-                    ..use_of(access, flags & libc::AT_SYMLINK_NOFOLLOW == 0)
-                }
-            }
-            Deed::Use(access, Follow::AtFollow(index)) => {
-                let flags = args[usize::from(index)] as i32;
-                Intent {
-                    empty_is_descriptor: flags & libc::AT_EMPTY_PATH != 0,
-                    ..use_of(access, flags & libc::AT_SYMLINK_FOLLOW != 0)
-                }
-            }
-            Deed::Open(index) => open_intent(args[usize::from(index)]),
-            Deed::OpenHow(index) => {
-                // `struct open_how` begins with the flags (openat2(2)).
-                let mut flags = [0; 8];
-                let address = args[usize::from(index)];
-                let read = self.tracees.read(tid, address, &mut flags);
-                let flags = if read == flags.len() {
-                    u64::from_ne_bytes(flags)
-                } else {
-                    0
-                };
-                open_intent(flags)
-            }
-            Deed::Creat => creates(Access::OPEN.with(Access::CHANGE), true),
-            Deed::Create => creates(Access::PROBE, false),
-            Deed::RenameTo => creates(Access::CHANGE, false),
-            Deed::Remove | Deed::RenameFrom => Intent {
-                removes: true,
-                ..use_of(Access::CHANGE, false)
-            },
-        }
     }
 
     fn on_path(&mut self, tid: Tid, call: &'static Call, fd: i32, path: &[u8], intent: Intent) {
@@ -339,42 +288,6 @@ impl<T: Tracees> Observer<T> {
         }
     }
 
-    fn on_address(&mut self, tid: Tid, call: &'static Call, deed: Deed, address: u64, length: u64) {
-        // `struct sockaddr_un` (unix(7)): family, then a path that need not end in NUL; one that
-        // begins with NUL is abstract.
-        let mut buffer = [0; 2 + 108];
-        let length =
-            usize::try_from(length).map_or(buffer.len(), |length| length.min(buffer.len()));
-        let read = self.tracees.read(tid, address, &mut buffer[..length]);
-        let [low, high, path @ ..] = &buffer[..read.min(length)] else {
-            return;
-        };
-        if i32::from(u16::from_ne_bytes([*low, *high])) != libc::AF_UNIX {
-            return;
-        }
-        let path: Vec<u8> = path.iter().copied().take_while(|byte| *byte != 0).collect();
-        let intent = self.intent(tid, deed, &[0; 6]);
-        self.on_path(tid, call, AT_FDCWD, &path, intent);
-    }
-
-    /// socketcall(2): the first argument tells the call, the second points to its arguments.
-    fn on_socketcall(&mut self, tid: Tid, call: &'static Call, args: &[u64; 6]) {
-        const BIND: u64 = 2;
-        const CONNECT: u64 = 3;
-        let deed = match args[0] {
-            BIND => Deed::Create,
-            CONNECT => Deed::Use(Access::PROBE, Follow::Yes),
-            _ => return,
-        };
-        let mut words = [0; 12];
-        if self.tracees.read(tid, args[1], &mut words) == words.len() {
-            let [_, _, _, _, a0, a1, a2, a3, l0, l1, l2, l3] = words;
-            let address = u32::from_ne_bytes([a0, a1, a2, a3]);
-            let length = u32::from_ne_bytes([l0, l1, l2, l3]);
-            self.on_address(tid, call, deed, address.into(), length.into());
-        }
-    }
-
     fn on_namespace(&mut self, tid: Tid, call: &'static Call, args: &[u64; 6]) {
         self.roots_differ = true;
         let new_mounts = match call.name {
@@ -415,57 +328,6 @@ impl<T: Tracees> Observer<T> {
         }
     }
 
-    /// The tracee's root directory where it is not ours.
-    fn root_of(&mut self, tid: Tid) -> Option<ImagePath> {
-        if !self.roots_differ {
-            return None;
-        }
-        self.tracees
-            .link(tid, Link::Root)
-            .filter(|root| !root.is_root())
-    }
-
-    /// `/proc/self/fd/3`, `/proc/42/cwd/x`, `/dev/fd/3`: what lies behind the tracee's own links.
-    fn through_proc(&mut self, tid: Tid, path: &[u8]) -> Option<Place> {
-        let (tid, rest) = if let Some(rest) = path.strip_prefix(b"/dev/fd/") {
-            (tid, [b"fd/", rest].concat())
-        } else {
-            let rest = path.strip_prefix(b"/proc/")?;
-            let slash = rest.iter().position(|byte| *byte == b'/')?;
-            let (who, rest) = (&rest[..slash], &rest[slash + 1..]);
-            let who = match who {
-                b"self" | b"thread-self" => tid,
-                number => std::str::from_utf8(number).ok()?.parse().ok()?,
-            };
-            (who, rest.to_vec())
-        };
-        let (name, rest) = split_first(&rest);
-        let (link, rest) = match name {
-            b"exe" => (Link::Program, rest),
-            b"cwd" => (Link::Cwd, rest),
-            b"root" => (Link::Root, rest),
-            b"fd" => {
-                let (number, rest) = split_first(rest);
-                (
-                    Link::Fd(std::str::from_utf8(number).ok()?.parse().ok()?),
-                    rest,
-                )
-            }
-            _ => return None,
-        };
-        let target = self.tracees.link(tid, link)?;
-        target.join(rest).map(Place::at)
-    }
-
-    fn exists(&mut self, place: &Place, follow: bool) -> bool {
-        if place.root.is_root() {
-            return self.tracees.exists(place.path.as_bytes(), follow);
-        }
-        crate::image_fs::walk_in(&*self.fs, &place.root, &place.path, follow)
-            .end
-            .is_ok()
-    }
-
     fn tell_use(&mut self, tid: Tid, call: &'static Call, place: Place, access: Access) {
         let program = self.runs_now(tid);
         (self.emit)(Event::Used {
@@ -495,38 +357,5 @@ impl<T: Tracees> Observer<T> {
 
     fn lose(&mut self, what: String) {
         (self.emit)(Event::Lost(Loss { what, count: 1 }));
-    }
-}
-
-fn open_intent(flags: u64) -> Intent {
-    let flags = flags as i32;
-    let has = |flag: i32| flags & flag == flag;
-    let writes = flags & libc::O_ACCMODE != libc::O_RDONLY || has(libc::O_TRUNC);
-    let mut access = Access::OPEN;
-    if writes && !has(libc::O_PATH) {
-        access |= Access::CHANGE;
-    }
-    if has(libc::O_NOFOLLOW) || has(libc::O_CREAT | libc::O_EXCL) {
-        access = access.with(Access::NO_FOLLOW);
-    }
-    Intent {
-        access,
-        creates: has(libc::O_CREAT),
-        removes: false,
-        empty_is_descriptor: false,
-    }
-}
-
-/// A directory as a process with this root sees it.
-fn within(root: &ImagePath, directory: &ImagePath) -> Option<ImagePath> {
-    let rest = directory.as_bytes().strip_prefix(root.as_bytes())?;
-    ImagePath::new([b"/", rest].concat())
-}
-
-/// The first component of a relative path, and what follows its slash.
-fn split_first(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().position(|byte| *byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (path, &[]),
     }
 }

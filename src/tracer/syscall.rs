@@ -32,6 +32,11 @@ impl Abi {
         }
     }
 
+    /// The description of a call by its name.
+    pub fn call(name: &str) -> Option<&'static Call> {
+        CALLS.iter().find(|call| call.name == name)
+    }
+
     /// Numbers and names of the calls of [`CALLS`], sorted by number.
     pub const fn numbers(self) -> numbers::Numbers {
         match self {
@@ -113,6 +118,11 @@ pub enum Shape {
     Namespace,
     /// seccomp(2): only a second listener matters.
     Seccomp,
+    /// Changes the process's IDs, after which it may not be looked at any more (prctl(2),
+    /// PR_SET_DUMPABLE).
+    Identity,
+    /// prctl(2): only PR_SET_DUMPABLE to 0 matters.
+    Prctl,
 }
 
 /// A call that names files.
@@ -164,6 +174,8 @@ macro_rules! calls {
     (@ socketcall) => { Shape::Socketcall };
     (@ namespace) => { Shape::Namespace };
     (@ seccomp) => { Shape::Seccomp };
+    (@ identity) => { Shape::Identity };
+    (@ prctl) => { Shape::Prctl };
 }
 
 /// Every call that is followed, whatever the calling convention.
@@ -251,7 +263,31 @@ pub const CALLS: &[Call] = calls! {
     "unshare" namespace();
     "setns" namespace();
     "seccomp" seccomp();
+    "setuid" identity();
+    "setgid" identity();
+    "setreuid" identity();
+    "setregid" identity();
+    "setresuid" identity();
+    "setresgid" identity();
+    "setfsuid" identity();
+    "setfsgid" identity();
+    "setuid32" identity();
+    "setgid32" identity();
+    "setreuid32" identity();
+    "setregid32" identity();
+    "setresuid32" identity();
+    "setresgid32" identity();
+    "setfsuid32" identity();
+    "setfsgid32" identity();
+    "prctl" prctl();
 };
+
+impl Call {
+    /// Whether it may make the process one that we may not look at any more.
+    pub fn hides_the_caller(&self) -> bool {
+        matches!(self.shape, Shape::Identity | Shape::Prctl)
+    }
+}
 
 /// The calls of every convention of this machine, by number.
 pub struct Table {
@@ -286,7 +322,7 @@ fn by_number(numbers: numbers::Numbers) -> Vec<Option<&'static Call>> {
     let highest = numbers.last().map_or(0, |(number, _)| *number);
     let mut calls = vec![None; highest as usize + 1];
     for (number, name) in numbers {
-        calls[*number as usize] = CALLS.iter().find(|call| call.name == *name);
+        calls[*number as usize] = Abi::call(name);
     }
     calls
 }

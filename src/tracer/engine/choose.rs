@@ -64,6 +64,8 @@ pub struct Choice {
     pub set_no_new_privs: bool,
     /// SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is used.
     pub wait_killable: bool,
+    /// Processes that change their IDs would be hidden from us: they are kept visible.
+    pub keep_visible: bool,
     /// Why not a faster one, as one line.
     pub step_down: Option<String>,
 }
@@ -77,6 +79,7 @@ pub fn choose(can: Capabilities, wish: Wish) -> Result<Choice, String> {
         engine,
         set_no_new_privs: engine != Engine::SyscallStop && !can.no_new_privs && !can.sys_admin,
         wait_killable: can.wait_killable,
+        keep_visible: !can.sys_ptrace,
         step_down,
     };
     let no_filter = "no seccomp filter may be installed here";
@@ -124,12 +127,12 @@ pub fn probe() -> Capabilities {
     let (sys_ptrace, sys_admin) = (has(19), has(21));
     let allowed = || no_new_privs || sys_admin || nix::sys::prctl::set_no_new_privs().is_ok();
     let listener = |wait_killable| {
-        let filter = filter::program(&[], Verdict::Notify);
+        let filter = filter::program(&[], Verdict::Notify, false);
         let listener = sys::install_filter(&filter, FilterMode::Listener { wait_killable });
         matches!(listener, Ok(Some(listener)) if listener.wake_synchronously().is_ok())
     };
     let filter = sys::probe_in_child(|| {
-        let filter = filter::program(&Abi::HERE, Verdict::Trace);
+        let filter = filter::program(&Abi::HERE, Verdict::Trace, true);
         allowed() && sys::install_filter(&filter, FilterMode::Plain).is_ok()
     });
     let wait_killable = filter && sys::probe_in_child(|| allowed() && listener(true));

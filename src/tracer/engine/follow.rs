@@ -1,12 +1,14 @@
 //! The ptrace loop: a thin layer between waitpid(2) and the task table.
 
-use super::Engine;
-use crate::sys::{self, StopInfo, Tid};
+use super::threads::ProcThreads;
+use super::{Choice, Engine};
+use crate::sys::{self, StopInfo, SyscallEntry, Tid};
 use crate::tracer::observe::Observer;
 use crate::tracer::stop::{End, Stop};
 use crate::tracer::syscall::Table;
 use crate::tracer::task::{Action, Notice, TaskTable};
 use crate::tracer::tracees::Tracees;
+use crate::tracer::visible::{Next, Threads, Visibility};
 use nix::errno::Errno;
 use std::sync::{Mutex, PoisonError};
 
@@ -14,19 +16,18 @@ use std::sync::{Mutex, PoisonError};
 #[must_use = "a stopped thread must be resumed"]
 struct Stopped {
     tid: Tid,
-    engine: Engine,
+    /// Whether its next system call is to stop it, whatever the filter says.
+    to_syscall: bool,
 }
 
 impl Stopped {
     /// Carries out an action. A thread that was killed meanwhile is reported by waitpid(2).
     fn act(self, action: Action) -> nix::Result<()> {
-        let result = match (action, self.engine) {
-            (Action::Gone, _) => Ok(()),
-            (Action::Listen, _) => sys::listen(self.tid),
-            (Action::Resume(signal), Engine::SyscallStop) => {
-                sys::resume_to_syscall(self.tid, signal)
-            }
-            (Action::Resume(signal), _) => sys::resume(self.tid, signal),
+        let result = match action {
+            Action::Gone => Ok(()),
+            Action::Listen => sys::listen(self.tid),
+            Action::Resume(signal) if self.to_syscall => sys::resume_to_syscall(self.tid, signal),
+            Action::Resume(signal) => sys::resume(self.tid, signal),
         };
         match result {
             Err(Errno::ESRCH) => Ok(()),
@@ -53,23 +54,28 @@ pub struct Follower<'a, T> {
     /// Told of each change of who is alive: thread, whether it lives now.
     on_change: Box<dyn FnMut(Tid, bool) + 'a>,
     ran: bool,
+    /// `None` where we may look at every process, whatever it does.
+    visibility: Option<Visibility>,
+    threads: ProcThreads,
 }
 
 impl<'a, T: Tracees> Follower<'a, T> {
     /// Follows `main`, which has been seized, and everything it starts.
     pub fn new(
         main: Tid,
-        engine: Engine,
+        choice: &Choice,
         observer: &'a Mutex<Observer<T>>,
         on_change: impl FnMut(Tid, bool) + 'a,
     ) -> Self {
         Self {
-            engine,
+            engine: choice.engine,
             tasks: TaskTable::new(main),
             table: Table::new(),
             observer,
             on_change: Box::new(on_change),
             ran: false,
+            visibility: choice.keep_visible.then(Visibility::default),
+            threads: ProcThreads::new(main),
         }
     }
 
@@ -116,19 +122,15 @@ impl<'a, T: Tracees> Follower<'a, T> {
             0
         };
         let (action, notice) = self.tasks.on_stop(tid, stop, message);
-        let stopped = Stopped {
-            tid,
-            engine: self.engine,
-        };
         match notice {
-            Some(Notice::Call) => self.on_call(tid),
+            Some(Notice::Call) => self.on_call(tid, stop),
             Some(Notice::Born(_)) => {
                 self.observer().on_start(tid);
                 (self.on_change)(tid, true);
             }
             Some(Notice::Program(former)) => {
                 self.ran = true;
-                self.observer().on_exec(tid, former);
+                self.on_program(tid, former);
                 if former != tid {
                     (self.on_change)(former, false);
                 }
@@ -136,19 +138,62 @@ impl<'a, T: Tracees> Follower<'a, T> {
             Some(Notice::Ended) => {
                 self.observer().on_end(tid);
                 (self.on_change)(tid, false);
+                if let Some(visibility) = &mut self.visibility {
+                    visibility.forget(tid);
+                }
             }
             None => {}
         }
+        let watched = |visibility: &Visibility| visibility.is_watched(tid);
+        let stopped = Stopped {
+            tid,
+            to_syscall: self.engine == Engine::SyscallStop
+                || self.visibility.as_ref().is_some_and(watched),
+        };
         stopped.act(action)
     }
 
-    fn on_call(&mut self, tid: Tid) {
-        // Killed meanwhile, or on its way out of a call: nothing to look at.
-        let Ok(StopInfo::Entry(entry)) = sys::syscall_info(tid) else {
+    fn on_program(&mut self, tid: Tid, former: Tid) {
+        if let Some(visibility) = &mut self.visibility
+            && !self.threads.is_visible(tid)
+        {
+            return visibility.hidden_program(tid, former);
+        }
+        self.observer().on_exec(tid, former);
+    }
+
+    fn on_call(&mut self, tid: Tid, stop: Stop) {
+        // Killed meanwhile: nothing to look at.
+        let Ok(info) = sys::syscall_info(tid) else {
             return;
         };
-        if let Some(call) = self.table.call(entry.arch, entry.number) {
-            self.observer().on_call(tid, call, &entry.args);
+        if stop == Stop::Syscall
+            && let Some(visibility) = &mut self.visibility
+        {
+            match visibility.on_stop(tid, info, &mut self.threads) {
+                Ok(Next::NotOurs) => {}
+                Ok(Next::GoOn) | Err(_) => return,
+                Ok(Next::Visible) => return self.observer().on_start(tid),
+                Ok(Next::VisibleProgram(former)) => return self.observer().on_exec(tid, former),
+                Ok(Next::Hidden) => return self.observer().on_hidden(tid),
+                Ok(Next::HiddenProgram(former)) => {
+                    self.observer().on_hidden(tid);
+                    return self.observer().on_exec(tid, former);
+                }
+            }
+        }
+        if let StopInfo::Entry(entry) = info {
+            self.on_entry(tid, &entry);
+        }
+    }
+
+    fn on_entry(&mut self, tid: Tid, entry: &SyscallEntry) {
+        let Some(call) = self.table.call(entry.arch, entry.number) else {
+            return;
+        };
+        match &mut self.visibility {
+            Some(visibility) if call.hides_the_caller() => visibility.before_hiding(tid),
+            _ => self.observer().on_call(tid, call, &entry.args),
         }
     }
 

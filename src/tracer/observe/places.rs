@@ -1,0 +1,75 @@
+//! Where a path starts: the roots of processes, and the links of `/proc` that lead elsewhere.
+
+use super::Observer;
+use crate::image_fs::walk_in;
+use crate::image_path::ImagePath;
+use crate::recording::Place;
+use crate::sys::Tid;
+use crate::tracer::tracees::{Link, Tracees};
+
+impl<T: Tracees> Observer<T> {
+    /// The tracee's root directory where it is not ours.
+    pub(super) fn root_of(&mut self, tid: Tid) -> Option<ImagePath> {
+        if !self.roots_differ {
+            return None;
+        }
+        self.tracees
+            .link(tid, Link::Root)
+            .filter(|root| !root.is_root())
+    }
+
+    /// `/proc/self/fd/3`, `/proc/42/cwd/x`, `/dev/fd/3`: what lies behind the tracee's own links.
+    pub(super) fn through_proc(&mut self, tid: Tid, path: &[u8]) -> Option<Place> {
+        let (tid, rest) = if let Some(rest) = path.strip_prefix(b"/dev/fd/") {
+            (tid, [b"fd/", rest].concat())
+        } else {
+            let rest = path.strip_prefix(b"/proc/")?;
+            let slash = rest.iter().position(|byte| *byte == b'/')?;
+            let (who, rest) = (&rest[..slash], &rest[slash + 1..]);
+            let who = match who {
+                b"self" | b"thread-self" => tid,
+                number => std::str::from_utf8(number).ok()?.parse().ok()?,
+            };
+            (who, rest.to_vec())
+        };
+        let (name, rest) = split_first(&rest);
+        let (link, rest) = match name {
+            b"exe" => (Link::Program, rest),
+            b"cwd" => (Link::Cwd, rest),
+            b"root" => (Link::Root, rest),
+            b"fd" => {
+                let (number, rest) = split_first(rest);
+                (
+                    Link::Fd(std::str::from_utf8(number).ok()?.parse().ok()?),
+                    rest,
+                )
+            }
+            _ => return None,
+        };
+        let target = self.tracees.link(tid, link)?;
+        target.join(rest).map(Place::at)
+    }
+
+    pub(super) fn exists(&mut self, place: &Place, follow: bool) -> bool {
+        if place.root.is_root() {
+            return self.tracees.exists(place.path.as_bytes(), follow);
+        }
+        walk_in(&*self.fs, &place.root, &place.path, follow)
+            .end
+            .is_ok()
+    }
+}
+
+/// A directory as a process with this root sees it.
+pub(super) fn within(root: &ImagePath, directory: &ImagePath) -> Option<ImagePath> {
+    let rest = directory.as_bytes().strip_prefix(root.as_bytes())?;
+    ImagePath::new([b"/", rest].concat())
+}
+
+/// The first component of a relative path, and what follows its slash.
+fn split_first(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().position(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (path, &[]),
+    }
+}
