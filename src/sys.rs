@@ -11,6 +11,7 @@ pub use capabilities::raise_permitted_capabilities;
 pub use ptrace::{
     Message, OPTIONS, StopInfo, SyscallEntry, WaitStatus, event_message, exit_now, fork, listen,
     own_fd, resume, resume_to_syscall, seize, set_signal_mask, signal_mask, syscall_info, wait_any,
+    wait_for,
 };
 pub use registers::{
     Registers, registers, set_number, set_registers, to_call_again, to_prctl_again,

@@ -78,12 +78,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Files that may be longer than [`MAX_LINES`]: up to how many lines, and why.
-const LONG_FILES: &[(&str, usize, &str)] = &[(
-    "src/tracer/observe.rs",
-    540,
-    "one decision, from a call's arguments to the use that is told, whose steps share the \
-     buffers of the hot path",
-)];
+const LONG_FILES: &[(&str, usize, &str)] = &[];
 
 const MAX_LINES: usize = 400;
 

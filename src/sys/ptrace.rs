@@ -63,6 +63,22 @@ pub fn wait_any(block: bool) -> nix::Result<Option<(Tid, WaitStatus)>> {
     }
 }
 
+/// Waits for one child to stop or end.
+///
+/// # Errors
+/// ECHILD when it is none of ours.
+pub fn wait_for(child: Tid) -> nix::Result<()> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is a valid place for the one word that the kernel writes.
+        match unsafe { libc::waitpid(child, &raw mut status, libc::__WALL) } {
+            -1 if Errno::last() == Errno::EINTR => {}
+            -1 => return Err(Errno::last()),
+            _ => return Ok(()),
+        }
+    }
+}
+
 /// PTRACE_SEIZE with [`OPTIONS`].
 ///
 /// # Errors

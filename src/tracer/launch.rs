@@ -93,7 +93,7 @@ pub fn launch(
         }),
         Err(error) => {
             let _ = sys::send_signal(pid, libc::SIGKILL);
-            let _ = sys::wait_any(true);
+            let _ = sys::wait_for(pid);
             Err(error)
         }
     }

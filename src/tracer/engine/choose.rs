@@ -53,6 +53,8 @@ pub struct Capabilities {
     pub notify: bool,
     /// SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is known (Linux 5.19).
     pub wait_killable: bool,
+    /// PTRACE_GET_SYSCALL_INFO is known (Linux 5.3).
+    pub syscall_info: bool,
 }
 
 /// What will be done.
@@ -70,10 +72,10 @@ pub struct Choice {
     pub step_down: Option<String>,
 }
 
-/// Chooses an engine; `Err` names what the wished one lacks.
+/// Chooses an engine.
 ///
 /// # Errors
-/// When an engine was named that cannot work here.
+/// Names what is lacking when the wished engine, or any, cannot work here.
 pub fn choose(can: Capabilities, wish: Wish) -> Result<Choice, String> {
     let choice = |engine, step_down| Choice {
         engine,
@@ -84,6 +86,13 @@ pub fn choose(can: Capabilities, wish: Wish) -> Result<Choice, String> {
     };
     let no_filter = "no seccomp filter may be installed here";
     let no_notify = "the kernel has no synchronous seccomp notification (Linux 6.6)";
+    if !can.syscall_info {
+        return Err(
+            "this kernel does not tell a tracer of system calls (PTRACE_GET_SYSCALL_INFO): use \
+             Linux 5.3 or newer"
+                .to_owned(),
+        );
+    }
     match wish {
         Wish::Only(engine @ Engine::Notify) if !can.notify => Err(format!(
             "engine '{engine}' cannot work: {}",
@@ -143,7 +152,29 @@ pub fn probe() -> Capabilities {
         filter,
         notify: wait_killable || (filter && sys::probe_in_child(|| allowed() && listener(false))),
         wait_killable,
+        syscall_info: probe_syscall_info(),
     }
+}
+
+/// Looks at a stopped child. Where it may not even be seized that is not the kernel's age:
+/// starting the command will tell.
+fn probe_syscall_info() -> bool {
+    let Ok(child) = sys::fork() else {
+        return true;
+    };
+    let Some(child) = child else {
+        loop {
+            nix::unistd::pause();
+        }
+    };
+    let pid = nix::unistd::Pid::from_raw(child);
+    let seen = sys::seize(child)
+        .and_then(|()| nix::sys::ptrace::interrupt(pid))
+        .and_then(|()| sys::wait_for(child))
+        .and_then(|()| sys::syscall_info(child));
+    let _ = sys::send_signal(child, libc::SIGKILL);
+    let _ = sys::wait_for(child);
+    seen != Err(nix::errno::Errno::EIO) && seen != Err(nix::errno::Errno::EINVAL)
 }
 
 /// The effective set of this thread (capabilities(7)), as bits.
@@ -170,6 +201,7 @@ mod tests {
         filter: true,
         notify: true,
         wait_killable: true,
+        syscall_info: true,
     };
     const PLAIN_CONTAINER: Capabilities = Capabilities {
         sys_admin: false,
@@ -222,6 +254,15 @@ mod tests {
             ..old_kernel
         };
         assert_eq!(chosen(forbidden), (Engine::SyscallStop, false, true));
+    }
+
+    #[test]
+    fn a_kernel_that_cannot_tell_of_calls_is_refused() {
+        let ancient = Capabilities {
+            syscall_info: false,
+            ..ALL
+        };
+        assert!(choose(ancient, Wish::Auto).is_err());
     }
 
     #[test]
