@@ -153,7 +153,7 @@ mod tests {
             origin: Origin {
                 pid,
                 program: None,
-                call: "open",
+                call: "open".into(),
             },
         }
     }

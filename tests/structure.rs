@@ -13,9 +13,10 @@ use std::process::Command;
 const ROOMS: &[(&str, &[&str])] = &[
     // The words that all rooms share.
     ("exit", &[]),
-    ("image_path", &[]),
+    ("byte_string", &[]),
+    ("image_path", &["byte_string"]),
     ("image_fs", &["image_path"]),
-    ("recording", &["image_path"]),
+    ("recording", &["byte_string", "image_path"]),
     ("event", &["image_path", "recording"]),
     ("manifest", &["image_path", "image_fs", "recording"]),
     // From stops to a recording.

@@ -336,7 +336,7 @@ impl<T: Tracees> Observer<T> {
             origin: Origin {
                 pid: tid,
                 program,
-                call: call.name,
+                call: call.name.into(),
             },
         });
     }
