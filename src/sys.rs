@@ -21,7 +21,8 @@ pub use seccomp::{
     Filter, FilterMode, Instruction, Listener, Notification, install_filter, probe_in_child,
 };
 pub use signals::{
-    SavedSignals, block_all, reset_for_child, send_signal, take_over_signals, wait_signal,
+    SavedSignals, block_all, leads_a_process, reset_for_child, send_signal, take_over_signals,
+    wait_signal,
 };
 
 /// A thread ID as the kernel gives it (gettid(2)).
