@@ -59,7 +59,7 @@ pub struct RunArgs {
         long,
         value_name = "NAME",
         env = "MICROPACKER_KEEP_ENV",
-        value_delimiter = ','
+        value_delimiter = '\n'
     )]
     pub keep_env: Vec<String>,
     #[command(flatten)]
@@ -68,7 +68,7 @@ pub struct RunArgs {
     /// How long the application may take to end after the signal was passed on
     #[arg(long, value_name = "SECONDS", env = "MICROPACKER_STOP_TIMEOUT")]
     pub stop_timeout: Option<u64>,
-    /// Trace without a seccomp filter: slower, keeps set-user-ID programs working
+    /// Trace without a seccomp filter: slower; with CAP_SYS_PTRACE, set-user-ID programs keep working
     #[arg(long, env = "MICROPACKER_NO_SECCOMP", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_seccomp: bool,
     /// How path lookups are traced
@@ -96,7 +96,7 @@ pub struct SelectArgs {
         long,
         value_name = "PATTERN",
         env = "MICROPACKER_INCLUDE",
-        value_delimiter = ','
+        value_delimiter = '\n'
     )]
     pub include: Vec<OsString>,
     /// Take what matches the patterns in this file, one a line
@@ -104,7 +104,7 @@ pub struct SelectArgs {
         long,
         value_name = "FILE",
         env = "MICROPACKER_INCLUDE_FROM",
-        value_delimiter = ','
+        value_delimiter = '\n'
     )]
     pub include_from: Vec<PathBuf>,
     /// Leave out what matches this glob
@@ -112,7 +112,7 @@ pub struct SelectArgs {
         long,
         value_name = "PATTERN",
         env = "MICROPACKER_EXCLUDE",
-        value_delimiter = ','
+        value_delimiter = '\n'
     )]
     pub exclude: Vec<OsString>,
     /// Take this program with everything it needs to start
@@ -120,7 +120,7 @@ pub struct SelectArgs {
         long,
         value_name = "NAME|PATH",
         env = "MICROPACKER_INCLUDE_EXE",
-        value_delimiter = ','
+        value_delimiter = '\n'
     )]
     pub include_exe: Vec<OsString>,
     /// Take files of this bind mount or volume too
@@ -128,7 +128,7 @@ pub struct SelectArgs {
         long,
         value_name = "PATH",
         env = "MICROPACKER_INCLUDE_MOUNT",
-        value_delimiter = ','
+        value_delimiter = '\n'
     )]
     pub include_mount: Vec<OsString>,
     /// Entries of directories that the application listed and did not use otherwise
@@ -144,7 +144,7 @@ pub struct SelectArgs {
 pub struct LogArgs {
     /// Tell every decision
     #[arg(short, long, env = "MICROPACKER_DEBUG", num_args = 0..=1, require_equals = true,
-          default_value = "false", default_missing_value = "true")]
+          default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
     pub debug: Option<bool>,
     /// Tell more
     #[arg(short, long, env = "MICROPACKER_VERBOSE", value_parser = clap::builder::FalseyValueParser::new())]
@@ -221,7 +221,7 @@ pub struct PackArgs {
     pub elf: OsString,
     /// No built-in exclusions: take what is below /dev, /proc and /sys too
     #[arg(short = 'u', num_args = 0..=1, require_equals = true,
-          default_value = "false", default_missing_value = "true")]
+          default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
     pub unrestricted: Option<bool>,
     /// Write the package of each file here
     #[arg(short, long, value_name = "FILE")]

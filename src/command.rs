@@ -37,7 +37,10 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Pack(args)) => pack::run(&args),
-        Some(Command::Elf(args)) => elf::run(&args),
+        Some(Command::Elf(args)) => {
+            logging::start(Detail::Normal, false);
+            elf::run(&args)
+        }
     };
     result.unwrap_or_else(|error| {
         tracing::error!("{}", one_line(&error));
@@ -51,11 +54,10 @@ pub fn dispatch(cli: Cli) -> ExitCode {
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
-        if !line.contains(&cause) {
-            if !line.is_empty() {
-                line.push_str(": ");
-            }
-            line.push_str(&cause);
+        if cause.contains(&line) {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
         }
     }
     line
@@ -96,5 +98,7 @@ mod tests {
         assert_eq!(one_line(&told), expected);
         let wrapped = anyhow::Error::new(cause).context(expected);
         assert_eq!(one_line(&wrapped), expected);
+        let repeated = anyhow::anyhow!(expected).context("cannot write x");
+        assert_eq!(one_line(&repeated), expected);
     }
 }

@@ -9,7 +9,7 @@ use crate::image_fs::HostFs;
 use crate::recorder::RecorderThread;
 use crate::recording::{Context, Recording};
 use crate::sys;
-use crate::tracer::engine::{self, Choice, Follower, Outcome, Wish};
+use crate::tracer::engine::{self, Choice, Engine, Follower, Outcome, Wish};
 use crate::tracer::launch::{Command, LaunchError, launch};
 use crate::tracer::observe::Observer;
 use crate::tracer::stop::End;
@@ -79,11 +79,15 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
 
     let (recorder, mut emitter) = RecorderThread::start(request.context).map_err(resources)?;
     let emit = move |event: Event| emitter.emit(event);
-    let observer = Arc::new(Mutex::new(Observer::new(
+    let observer = Observer::new(
         ProcTracees::default(),
         Box::new(HostFs::new("/")),
         Box::new(emit),
-    )));
+    );
+    let observer = Arc::new(Mutex::new(match choice.engine {
+        Engine::SyscallStop => observer.without_filter(),
+        _ => observer,
+    }));
     let signals = SignalThread::start(launched.pid, request.stop_timeout).map_err(resources)?;
     if let Some(listener) = launched.listener.take() {
         let observer = Arc::clone(&observer);

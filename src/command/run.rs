@@ -60,6 +60,12 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
     })
     .map_err(|error| Failure::new(status_of(&error), explain(&error, &file.display())))?;
+    tracing::debug!(
+        "{} paths used, {} programs started, {} names made; resolving",
+        traced.recording.uses.len(),
+        traced.recording.execs.len(),
+        traced.recording.created.len()
+    );
     let shipped = ship(&HostFs::new("/"), &traced.recording, options, &outputs)?;
     tracing::info!(
         "{}; traced by {}",

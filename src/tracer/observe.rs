@@ -11,7 +11,7 @@ mod tests;
 
 use super::memory::read_path;
 use super::syscall::{Base, Call, Deed, Follow, PathArgument, Shape};
-use super::tracees::{Link, Tracees};
+use super::tracees::{Link, NoLink, Tracees};
 use crate::event::Event;
 use crate::image_fs::ImageFs;
 use crate::image_path::ImagePath;
@@ -37,6 +37,8 @@ pub struct Observer<T> {
     programs: HashSet<Exec>,
     /// Whether any process may have a root directory of its own.
     roots_differ: bool,
+    /// Whether a seccomp filter decides which calls reach us.
+    behind_filter: bool,
     path: Vec<u8>,
     key: Vec<u8>,
 }
@@ -61,9 +63,17 @@ impl<T: Tracees> Observer<T> {
             runs: HashMap::new(),
             programs: HashSet::new(),
             roots_differ: false,
+            behind_filter: true,
             path: Vec::new(),
             key: Vec::new(),
         }
+    }
+
+    /// Every call reaches us by itself, without a filter.
+    #[must_use]
+    pub fn without_filter(mut self) -> Self {
+        self.behind_filter = false;
+        self
     }
 
     /// Tells nothing from now on, and lets go of whoever it told.
@@ -155,17 +165,10 @@ impl<T: Tracees> Observer<T> {
             Link::Fd(fd)
         };
         match self.tracees.link(tid, link) {
-            Some(directory) => self.on_spelled(tid, call, root, Some(&directory), path, intent),
-            // A descriptor that is not open, or no directory: the call fails by itself.
-            None if fd != AT_FDCWD => {}
-            None => {
-                let program = self.program_of(tid);
-                self.lose(format!(
-                    "relative paths of {program} ({call}): its current directory is gone or may \
-                     not be looked at; run the container with --cap-add SYS_PTRACE",
-                    call = call.name
-                ));
-            }
+            Ok(directory) => self.on_spelled(tid, call, root, Some(&directory), path, intent),
+            // A descriptor that is not open, or a directory that is gone: the call fails.
+            Err(NoLink::Nothing) => {}
+            Err(NoLink::Forbidden) => self.lose_hidden(tid, call, "relative paths"),
         }
     }
 
@@ -268,8 +271,10 @@ impl<T: Tracees> Observer<T> {
     }
 
     fn on_descriptor(&mut self, tid: Tid, call: &'static Call, fd: i32, access: Access) {
-        let Some(directory) = self.tracees.link(tid, Link::Fd(fd)) else {
-            return;
+        let directory = match self.tracees.link(tid, Link::Fd(fd)) {
+            Ok(directory) => directory,
+            Err(NoLink::Nothing) => return,
+            Err(NoLink::Forbidden) => return self.lose_hidden(tid, call, "directories"),
         };
         if !directory.as_bytes().starts_with(b"/proc/") {
             self.on_spelled(
@@ -314,15 +319,17 @@ impl<T: Tracees> Observer<T> {
         }
     }
 
-    /// A second listener is refused by the kernel (EBUSY) while ours is there; whatever engine
-    /// traces, its verdicts would hide calls from us.
+    /// A second listener is refused by the kernel (EBUSY) while ours is there, and what it
+    /// answers never reaches a filter's ptrace stop. Only plain system call stops see all.
     fn on_seccomp(&mut self, args: &[u64; 6]) {
         const SET_MODE_FILTER: u64 = 1;
         const NEW_LISTENER: u64 = 1 << 3;
-        if args[0] == SET_MODE_FILTER && args[1] & NEW_LISTENER != 0 {
+        let wants_listener = args[0] == SET_MODE_FILTER && args[1] & NEW_LISTENER != 0;
+        if wants_listener && self.behind_filter {
             self.lose(
-                "the application asks for a seccomp listener of its own, which the kernel refuses \
-                 while micropacker has one; trace it with --engine syscall"
+                "calls that a seccomp listener of the application's own answers, if it gets one: \
+                 the kernel refuses it (EBUSY) while micropacker has one; trace it with --engine \
+                 syscall"
                     .to_owned(),
             );
         }
@@ -345,7 +352,7 @@ impl<T: Tracees> Observer<T> {
         let tracees = &mut self.tracees;
         self.runs
             .entry(tid)
-            .or_insert_with(|| tracees.link(tid, Link::Program))
+            .or_insert_with(|| tracees.link(tid, Link::Program).ok())
             .clone()
     }
 
@@ -353,6 +360,15 @@ impl<T: Tracees> Observer<T> {
     fn program_of(&mut self, tid: Tid) -> String {
         self.runs_now(tid)
             .map_or_else(|| "an unknown program".to_owned(), |path| path.to_string())
+    }
+
+    fn lose_hidden(&mut self, tid: Tid, call: &'static Call, what: &str) {
+        let program = self.program_of(tid);
+        self.lose(format!(
+            "{what} of {program} ({call}): it may not be looked at; run the container with \
+             --cap-add SYS_PTRACE",
+            call = call.name
+        ));
     }
 
     fn lose(&mut self, what: String) {

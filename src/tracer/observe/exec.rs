@@ -17,7 +17,7 @@ impl<T: Tracees> Observer<T> {
         self.on_end(tid);
         self.tracees.on_start(tid);
         let root = self.root_of(tid).unwrap_or_else(ImagePath::root);
-        let Some(program) = self.tracees.link(tid, Link::Program) else {
+        let Ok(program) = self.tracees.link(tid, Link::Program) else {
             if asked.is_none() {
                 self.lose(
                     "programs that were started: neither their names nor their files may be \
@@ -37,7 +37,7 @@ impl<T: Tracees> Observer<T> {
                 Vec::new()
             }
         };
-        let cwd = self.tracees.link(tid, Link::Cwd);
+        let cwd = self.tracees.link(tid, Link::Cwd).ok();
         let exec = Exec {
             cwd: match root.is_root() {
                 true => cwd,

@@ -15,6 +15,7 @@ impl<T: Tracees> Observer<T> {
         }
         self.tracees
             .link(tid, Link::Root)
+            .ok()
             .filter(|root| !root.is_root())
     }
 
@@ -46,7 +47,7 @@ impl<T: Tracees> Observer<T> {
             }
             _ => return None,
         };
-        let target = self.tracees.link(tid, link)?;
+        let target = self.tracees.link(tid, link).ok()?;
         target.join(rest).map(Place::at)
     }
 
