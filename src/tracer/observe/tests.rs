@@ -39,6 +39,10 @@ impl Tracees for FakeTracee {
         ImagePath::new(target).ok_or(NoLink::Nothing)
     }
 
+    fn is_refused(&self, _: Tid) -> bool {
+        self.forbidden
+    }
+
     fn environment(&mut self, _: Tid) -> io::Result<Vec<u8>> {
         Ok(self.environment.clone())
     }
@@ -180,6 +184,41 @@ fn what_may_not_be_looked_at_is_a_loss() {
         told[0].starts_with("lost relative paths of an unknown program (openat)"),
         "{told:?}"
     );
+}
+
+#[test]
+fn a_hidden_process_is_where_it_was_last_seen() {
+    let mut scene = Scene::new(files().directory("/yard/sub").file("/yard/sub/x", ""));
+    scene.observer.before_hiding(TID);
+    scene.observer.tracees.forbidden = true;
+    assert_eq!(scene.open("data", libc::O_RDONLY), ["used /yard/data"]);
+    let path = scene.path("sub");
+    scene.call("chdir", &[path]);
+    assert_eq!(scene.open("x", libc::O_RDONLY), ["used /yard/sub/x"]);
+    // A directory that was entered before is entered again.
+    let path = scene.path("/yard");
+    scene.call("chdir", &[path]);
+    scene.call("chdir", &[path]);
+    scene.observer.on_start(6, Some(TID));
+    assert!(
+        scene
+            .observer
+            .cwds
+            .of(6)
+            .is_some_and(|cwd| cwd.as_bytes() == b"/yard")
+    );
+}
+
+#[test]
+fn paths_in_memory_that_may_not_be_read_are_a_loss() {
+    let mut scene = Scene::new(files());
+    scene.observer.tracees.forbidden = true;
+    let told = scene.call("access", &[MAPPED + 1000, 0]);
+    assert!(
+        told[0].starts_with("lost paths of an unknown program (access)"),
+        "{told:?}"
+    );
+    assert!(scene.call("statx", &[CWD, 0, 0]).is_empty());
 }
 
 #[test]
