@@ -63,7 +63,7 @@ pub struct RunArgs {
         long,
         value_name = "NAME",
         env = "MICROPACKER_KEEP_ENV",
-        value_delimiter = ','
+        value_delimiter = '\n'
     )]
     pub keep_env: Vec<String>,
     #[command(flatten)]
@@ -86,7 +86,7 @@ pub struct RunArgs {
 /// How a command is traced.
 #[derive(Debug, Args)]
 pub struct EngineArgs {
-    /// Trace without a seccomp filter: slower, keeps set-user-ID programs working
+    /// Trace without a seccomp filter: slower; with CAP_SYS_PTRACE, set-user-ID programs keep working
     #[arg(long, env = "MICROPACKER_NO_SECCOMP", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_seccomp: bool,
     /// How path lookups are traced
@@ -108,7 +108,7 @@ pub struct SelectArgs {
         long,
         value_name = "PATTERN",
         env = "MICROPACKER_INCLUDE",
-        value_delimiter = ','
+        value_delimiter = '\n'
     )]
     pub include: Vec<OsString>,
     /// Take what matches the patterns in this file, one a line
@@ -116,7 +116,7 @@ pub struct SelectArgs {
         long,
         value_name = "FILE",
         env = "MICROPACKER_INCLUDE_FROM",
-        value_delimiter = ','
+        value_delimiter = '\n'
     )]
     pub include_from: Vec<PathBuf>,
     /// Leave out what matches this glob
@@ -124,7 +124,7 @@ pub struct SelectArgs {
         long,
         value_name = "PATTERN",
         env = "MICROPACKER_EXCLUDE",
-        value_delimiter = ','
+        value_delimiter = '\n'
     )]
     pub exclude: Vec<OsString>,
     /// Take this program with everything it needs to start
@@ -132,7 +132,7 @@ pub struct SelectArgs {
         long,
         value_name = "NAME|PATH",
         env = "MICROPACKER_INCLUDE_EXE",
-        value_delimiter = ','
+        value_delimiter = '\n'
     )]
     pub include_exe: Vec<OsString>,
     /// Take files of this bind mount or volume too
@@ -140,7 +140,7 @@ pub struct SelectArgs {
         long,
         value_name = "PATH",
         env = "MICROPACKER_INCLUDE_MOUNT",
-        value_delimiter = ','
+        value_delimiter = '\n'
     )]
     pub include_mount: Vec<OsString>,
     /// Entries of directories that the application listed and did not use otherwise
@@ -156,7 +156,7 @@ pub struct SelectArgs {
 pub struct LogArgs {
     /// Tell every decision
     #[arg(short, long, env = "MICROPACKER_DEBUG", num_args = 0..=1, require_equals = true,
-          default_value = "false", default_missing_value = "true")]
+          default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
     pub debug: Option<bool>,
     /// Tell more
     #[arg(short, long, env = "MICROPACKER_VERBOSE", value_parser = clap::builder::FalseyValueParser::new())]
@@ -233,7 +233,7 @@ pub struct PackArgs {
     pub elf: OsString,
     /// No built-in exclusions: take what is below /dev, /proc and /sys too
     #[arg(short = 'u', num_args = 0..=1, require_equals = true,
-          default_value = "false", default_missing_value = "true")]
+          default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
     pub unrestricted: Option<bool>,
     /// Write the package of each file here
     #[arg(short, long, value_name = "FILE")]

@@ -42,7 +42,10 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Some(Command::Exec(args)) => exec::run(&args),
         Some(Command::Ctl(args)) => ctl::run(&args),
         Some(Command::Pack(args)) => pack::run(&args),
-        Some(Command::Elf(args)) => elf::run(&args),
+        Some(Command::Elf(args)) => {
+            logging::start(Detail::Normal, false);
+            elf::run(&args)
+        }
     };
     result.unwrap_or_else(|error| {
         tracing::error!("{}", one_line(&error));
@@ -56,11 +59,10 @@ pub fn dispatch(cli: Cli) -> ExitCode {
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
-        if !line.contains(&cause) {
-            if !line.is_empty() {
-                line.push_str(": ");
-            }
-            line.push_str(&cause);
+        if cause.contains(&line) {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
         }
     }
     line
@@ -101,5 +103,7 @@ mod tests {
         assert_eq!(one_line(&told), expected);
         let wrapped = anyhow::Error::new(cause).context(expected);
         assert_eq!(one_line(&wrapped), expected);
+        let repeated = anyhow::anyhow!(expected).context("cannot write x");
+        assert_eq!(one_line(&repeated), expected);
     }
 }

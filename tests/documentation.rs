@@ -162,7 +162,7 @@ fn words_of(option: &Arg) -> Vec<String> {
     let choices = option.get_possible_values();
     let choices = choices
         .iter()
-        .filter(|_| takes_value)
+        .filter(|value| takes_value && !value.is_hide_set())
         .map(|value| value.get_name().to_owned());
     short
         .into_iter()

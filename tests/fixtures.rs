@@ -67,6 +67,7 @@ fixtures! {
     sigterm_reader
     threads
     unix_connect
+    unreadable_program
     vfork_exec
     zombie_leader
 }

@@ -325,3 +325,42 @@ fn what_outlives_the_command_is_waited_for() {
     drop(trigger);
     assert!(child.wait().expect("ended").success());
 }
+
+#[test]
+fn what_was_used_and_is_gone_is_told() {
+    let home = home();
+    let gone = home.path().join("gone");
+    fs::write(&gone, "x").expect("written");
+    let output = micropacker(&home)
+        .args(["--", "sh", "-c", "cat \"$0\"; rm \"$0\""])
+        .arg(&gone)
+        .output()
+        .expect("started");
+    let told = stderr(&output);
+    let line = told.lines().find(|line| line.contains("are gone"));
+    assert!(line.is_some_and(|line| line.contains("gone")), "{told}");
+}
+
+#[test]
+fn a_list_in_a_variable_has_a_value_on_each_line() {
+    let home = home();
+    let output = micropacker(&home)
+        .args(["--", "true"])
+        .env("MICROPACKER_INCLUDE", "/etc/{hostname,shells}\n/etc/issue")
+        .output()
+        .expect("started");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let file = fs::File::open(home.path().join("rootfs.tar")).expect("a tarball");
+    let mut archive = tar::Archive::new(file);
+    let names: Vec<Vec<u8>> = archive
+        .entries()
+        .expect("entries")
+        .map(|entry| entry.expect("an entry").path_bytes().into_owned())
+        .collect();
+    for wanted in ["etc/hostname", "etc/shells", "etc/issue"] {
+        assert!(
+            names.iter().any(|name| name == wanted.as_bytes()),
+            "{wanted}"
+        );
+    }
+}

@@ -227,6 +227,7 @@ engines! {
         sigterm_reader
         threads
         unix_connect
+        unreadable_program
         vfork_exec
         zombie_leader
     }

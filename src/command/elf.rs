@@ -1,13 +1,17 @@
 //! `micropacker elf`: what the dynamic loader would find.
 
+use super::Failure;
 use crate::cli::ElfArgs;
 use crate::elf::{Loader, LoaderEnv, describe};
 use crate::image_fs::HostFs;
 use crate::image_path::ImagePath;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
+
+/// Exit status when a file cannot be read as ELF, or misses a library.
+const UNEXPLAINED: u8 = 1;
 
 /// Describes each file on standard output. Fails at the end if a library is missing anywhere.
 pub fn run(args: &ElfArgs) -> Result<ExitCode> {
@@ -26,12 +30,16 @@ pub fn run(args: &ElfArgs) -> Result<ExitCode> {
             .unwrap_or_else(ImagePath::root);
         let closure = loader
             .closure(&path, None, &env)
-            .with_context(|| format!("{}", file.display()))?;
+            .map_err(|error| Failure::new(UNEXPLAINED, format!("{}: {error}", file.display())))?;
         complete &= closure.missing.is_empty();
         if args.files.len() > 1 {
             writeln!(out, "{path}:")?;
         }
         describe(&closure, &path, &mut out)?;
     }
-    Ok(ExitCode::from(u8::from(!complete)))
+    Ok(if complete {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(UNEXPLAINED)
+    })
 }

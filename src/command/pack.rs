@@ -1,15 +1,16 @@
 //! `micropacker pack`: the ancestor's packer.
 
-use super::ship::{Outputs, options, ship, summary};
+use super::ship::{Outputs, options, ship, summary, write_whole};
 use super::{Failure, current_directory, one_line, start_logging, variable};
 use crate::cli::PackArgs;
 use crate::exit;
 use crate::image_fs::HostFs;
 use crate::image_path::ImagePath;
+use crate::pack::Output;
 use crate::packages::{Owners, packages_text};
 use crate::recording::Recording;
 use crate::resolve::{Options, add_interpreter, from_list};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -34,6 +35,9 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
             .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?
     };
     outputs.check()?;
+    if let Some(packages) = &args.packages {
+        Output::create(packages)?;
+    }
     let fs = HostFs::new(&args.root);
     let mut recording = Recording::default();
     for list in &args.input {
@@ -46,8 +50,7 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         for problem in owners.problems() {
             tracing::warn!("{problem}");
         }
-        fs::write(file, packages_text(&shipped.manifest, &owners))
-            .with_context(|| format!("cannot write {}", file.display()))?;
+        write_whole(file, &packages_text(&shipped.manifest, &owners))?;
     }
     tracing::info!("{}", summary(&outputs, &shipped));
     Ok(ExitCode::SUCCESS)

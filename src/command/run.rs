@@ -14,7 +14,7 @@ use crate::supervisor::{Request, Traced, supervise};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,9 +36,15 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         wish: wish(&args.engine),
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
         pack: pack_now(&packer),
-        outputs: packer.outputs.files(),
+        outputs: packer.absolute_outputs(),
     })
     .map_err(|error| startable.failure(&error))?;
+    tracing::debug!(
+        "{} paths used, {} programs started, {} names made; resolving",
+        traced.recording.uses.len(),
+        traced.recording.execs.len(),
+        traced.recording.created.len()
+    );
     let packed = packer.pack(&traced.recording);
     tell_waiting(&traced, &packer, &packed);
     tracing::info!(
@@ -73,6 +79,13 @@ impl Packer {
             options,
             turn: Mutex::default(),
         })
+    }
+
+    fn absolute_outputs(&self) -> Vec<PathBuf> {
+        let files = self.outputs.files().into_iter();
+        files
+            .map(|file| std::path::absolute(&file).unwrap_or(file))
+            .collect()
     }
 
     fn pack(&self, recording: &Recording) -> Result<Shipped> {

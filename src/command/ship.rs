@@ -1,7 +1,7 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
 use crate::cli::{ListedName, ProbedName, SelectArgs};
-use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs, walk};
+use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, Manifest};
 use crate::pack::{
@@ -84,17 +84,25 @@ impl Outputs {
             && fs::metadata(&self.rootfs).is_ok_and(|meta| meta.is_file()) | !self.rootfs.exists()
     }
 
-    /// Physical paths of the outputs, and of this program: they are not the application's.
-    fn own(&self, fs: &HostFs) -> Vec<ImagePath> {
+    /// Physical paths of the outputs, and of this program, where they lie in the image: they are
+    /// not the application's.
+    fn own(&self, root: &Path) -> Vec<ImagePath> {
         let mut files = self.files();
         files.extend(std::env::current_exe());
         files
             .iter()
-            .filter_map(|file| std::path::absolute(file).ok())
-            .filter_map(|file| ImagePath::new(file.as_os_str().as_bytes()))
-            .map(|path| walk(fs, &path, true).last)
+            .filter_map(|file| path_below(root, file))
             .collect()
     }
+}
+
+/// A file of this machine as seen from an image's root; `None` where it lies outside.
+fn path_below(root: &Path, file: &Path) -> Option<ImagePath> {
+    let file = std::path::absolute(file).ok()?;
+    let directory = file.parent()?.canonicalize().ok()?;
+    let inside = directory.strip_prefix(root.canonicalize().ok()?).ok()?;
+    let inside = Path::new("/").join(inside).join(file.file_name()?);
+    ImagePath::new(inside.as_os_str().as_bytes())
 }
 
 /// Resolves, packs and writes everything, and tells what was lost.
@@ -108,16 +116,11 @@ pub fn ship(
     outputs: &Outputs,
 ) -> Result<Shipped> {
     let options = Options {
-        own: outputs.own(fs),
+        own: outputs.own(&fs.host_path(&ImagePath::root())),
         ..options
     };
     let manifest = resolve(fs, recording, &options);
-    for (path, why) in &manifest.excluded {
-        match why {
-            Exclusion::Unreadable(error) => tracing::warn!("{path} is not in the image: {error}"),
-            why => tracing::trace!("left out: {path}: {why:?}"),
-        }
-    }
+    tell_exclusions(&manifest);
     for (path, entry) in &manifest.entries {
         tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
     }
@@ -172,7 +175,7 @@ fn write_artifacts(
         .with_context(|| format!("cannot read {} again", outputs.rootfs.display()))?;
     let path = artifacts.join(IMAGE);
     let mut image = Output::create(&path)?;
-    write_image(
+    let written = write_image(
         &mut tarball,
         layer.sha256,
         &config,
@@ -182,6 +185,8 @@ fn write_artifacts(
     )
     .with_context(|| format!("cannot write {}", path.display()))?;
     image.commit()?;
+    tell(&written.losses);
+    tracing::debug!("{}: {}", path.display(), written.manifest_digest);
     Ok(())
 }
 
@@ -198,7 +203,11 @@ fn keep_home_without_passwd(config: &mut ImageConfig, recording: &Recording, man
     }
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes a file that gets its name only when it is complete.
+///
+/// # Errors
+/// Names the file and the remedy.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut output = Output::create(path)?;
     output
         .write_all(bytes)
@@ -241,6 +250,27 @@ fn source_date_epoch() -> Result<Option<FileTime>> {
         seconds,
         nanoseconds: 0,
     }))
+}
+
+fn tell_exclusions(manifest: &Manifest) {
+    let mut vanished = Vec::new();
+    for (path, why) in &manifest.excluded {
+        match why {
+            Exclusion::Unreadable(error) => tracing::warn!("{path} is not in the image: {error}"),
+            why => tracing::trace!("left out: {path}: {why:?}"),
+        }
+        if *why == Exclusion::Vanished {
+            vanished.push(path.to_string());
+        }
+    }
+    const SHOWN: usize = 3;
+    if !vanished.is_empty() {
+        tracing::warn!(
+            "{} used paths are gone and not in the image (-d shows all): {}",
+            vanished.len(),
+            vanished[..vanished.len().min(SHOWN)].join(", ")
+        );
+    }
 }
 
 fn tell(losses: &[Loss]) {

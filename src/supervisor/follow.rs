@@ -5,7 +5,7 @@ use super::{SuperviseError, resources};
 use crate::event::Event;
 use crate::image_fs::HostFs;
 use crate::sys::{self, Tid};
-use crate::tracer::engine::{self, Choice, Follower, Outcome, Wish};
+use crate::tracer::engine::{self, Choice, Engine, Follower, Outcome, Wish};
 use crate::tracer::launch::{Command, Launched, launch};
 use crate::tracer::observe::Observer;
 use crate::tracer::stop::End;
@@ -54,11 +54,15 @@ impl Started {
         emit: impl FnMut(Event) + Send + 'static,
         mut on_change: impl FnMut(Tid, bool),
     ) -> Result<End, SuperviseError> {
-        let observer = Arc::new(Mutex::new(Observer::new(
+        let observer = Observer::new(
             ProcTracees::default(),
             Box::new(HostFs::new("/")),
             Box::new(emit),
-        )));
+        );
+        let observer = Arc::new(Mutex::new(match self.choice.engine {
+            Engine::SyscallStop => observer.without_filter(),
+            _ => observer,
+        }));
         let signals = SignalThread::start(self.launched.pid, stop_timeout).map_err(resources)?;
         if let Some(listener) = self.launched.listener.take() {
             let observer = Arc::clone(&observer);

@@ -2,6 +2,7 @@
 //! known already ends without a word to anybody.
 
 mod created;
+mod cwds;
 mod exec;
 mod intent;
 mod places;
@@ -11,13 +12,14 @@ mod tests;
 
 use super::memory::read_path;
 use super::syscall::{Base, Call, Deed, Follow, PathArgument, Shape};
-use super::tracees::{Link, Tracees};
+use super::tracees::{Link, NoLink, Tracees};
 use crate::event::Event;
 use crate::image_fs::ImageFs;
 use crate::image_path::ImagePath;
 use crate::recording::{Access, Exec, Loss, Origin, Place};
 use crate::sys::Tid;
 use created::Created;
+use cwds::Cwds;
 use intent::Intent;
 use places::within;
 use std::collections::{HashMap, HashSet};
@@ -35,8 +37,11 @@ pub struct Observer<T> {
     /// What each thread runs, where somebody had to be told.
     runs: HashMap<Tid, Option<ImagePath>>,
     programs: HashSet<Exec>,
+    cwds: Cwds,
     /// Whether any process may have a root directory of its own.
     roots_differ: bool,
+    /// Whether a seccomp filter decides which calls reach us.
+    behind_filter: bool,
     path: Vec<u8>,
     key: Vec<u8>,
 }
@@ -60,10 +65,19 @@ impl<T: Tracees> Observer<T> {
             asked: HashMap::new(),
             runs: HashMap::new(),
             programs: HashSet::new(),
+            cwds: Cwds::default(),
             roots_differ: false,
+            behind_filter: true,
             path: Vec::new(),
             key: Vec::new(),
         }
+    }
+
+    /// Every call reaches us by itself, without a filter.
+    #[must_use]
+    pub fn without_filter(mut self) -> Self {
+        self.behind_filter = false;
+        self
     }
 
     /// Tells nothing from now on, and lets go of whoever it told.
@@ -71,9 +85,18 @@ impl<T: Tracees> Observer<T> {
         self.emit = Box::new(|_| {});
     }
 
-    /// A thread is stopped for the first time.
-    pub fn on_start(&mut self, tid: Tid) {
+    /// A thread is stopped for the first time; who started it, where that is known.
+    pub fn on_start(&mut self, tid: Tid, parent: Option<Tid>) {
         self.tracees.on_start(tid);
+        self.cwds.inherit(tid, parent);
+    }
+
+    /// A thread makes a call after which it may not be looked at any more: its current directory
+    /// is asked for while that is still allowed.
+    pub fn before_hiding(&mut self, tid: Tid) {
+        if let Ok(cwd) = self.tracees.link(tid, Link::Cwd) {
+            self.cwds.remember(tid, cwd);
+        }
     }
 
     /// A thread has ended.
@@ -81,6 +104,7 @@ impl<T: Tracees> Observer<T> {
         self.tracees.on_end(tid);
         self.asked.remove(&tid);
         self.runs.remove(&tid);
+        self.cwds.forget(tid);
     }
 
     /// A thread has become one that we may not look at.
@@ -129,6 +153,8 @@ impl<T: Tracees> Observer<T> {
                 Base::Fd(index) => args[usize::from(index)] as i32,
             };
             self.on_path(tid, call, fd, &path, intent);
+        } else if address != 0 && self.tracees.is_refused(tid) {
+            self.lose_hidden(tid, call, "paths");
         }
         self.path = path;
     }
@@ -154,18 +180,11 @@ impl<T: Tracees> Observer<T> {
         } else {
             Link::Fd(fd)
         };
-        match self.tracees.link(tid, link) {
-            Some(directory) => self.on_spelled(tid, call, root, Some(&directory), path, intent),
-            // A descriptor that is not open, or no directory: the call fails by itself.
-            None if fd != AT_FDCWD => {}
-            None => {
-                let program = self.program_of(tid);
-                self.lose(format!(
-                    "relative paths of {program} ({call}): its current directory is gone or may \
-                     not be looked at; run the container with --cap-add SYS_PTRACE",
-                    call = call.name
-                ));
-            }
+        match self.directory(tid, link) {
+            Ok(directory) => self.on_spelled(tid, call, root, Some(&directory), path, intent),
+            // A descriptor that is not open, or a directory that is gone: the call fails.
+            Err(NoLink::Nothing) => {}
+            Err(NoLink::Forbidden) => self.lose_hidden(tid, call, "relative paths"),
         }
     }
 
@@ -195,7 +214,8 @@ impl<T: Tracees> Observer<T> {
                 .get(&self.key)
                 .is_some_and(|known| known.covers(intent.access));
         let executes = intent.access.contains(Access::EXEC);
-        if known && !executes {
+        let enters_unseen = intent.access.contains(Access::ENTER) && self.cwds.tracks(tid);
+        if known && !executes && !enters_unseen {
             return;
         }
         let place = match (root, directory) {
@@ -206,6 +226,9 @@ impl<T: Tracees> Observer<T> {
                 .and_then(|directory| directory.join(path).map(|path| Place { root, path })),
         };
         let Some(place) = place else { return };
+        if intent.access.contains(Access::ENTER) && call.name != "chroot" {
+            self.on_enter(tid, &place);
+        }
         if executes {
             self.asked.insert(tid, place.clone());
         }
@@ -268,8 +291,10 @@ impl<T: Tracees> Observer<T> {
     }
 
     fn on_descriptor(&mut self, tid: Tid, call: &'static Call, fd: i32, access: Access) {
-        let Some(directory) = self.tracees.link(tid, Link::Fd(fd)) else {
-            return;
+        let directory = match self.tracees.link(tid, Link::Fd(fd)) {
+            Ok(directory) => directory,
+            Err(NoLink::Nothing) => return,
+            Err(NoLink::Forbidden) => return self.lose_hidden(tid, call, "directories"),
         };
         if !directory.as_bytes().starts_with(b"/proc/") {
             self.on_spelled(
@@ -314,15 +339,17 @@ impl<T: Tracees> Observer<T> {
         }
     }
 
-    /// A second listener is refused by the kernel (EBUSY) while ours is there; whatever engine
-    /// traces, its verdicts would hide calls from us.
+    /// A second listener is refused by the kernel (EBUSY) while ours is there, and what it
+    /// answers never reaches a filter's ptrace stop. Only plain system call stops see all.
     fn on_seccomp(&mut self, args: &[u64; 6]) {
         const SET_MODE_FILTER: u64 = 1;
         const NEW_LISTENER: u64 = 1 << 3;
-        if args[0] == SET_MODE_FILTER && args[1] & NEW_LISTENER != 0 {
+        let wants_listener = args[0] == SET_MODE_FILTER && args[1] & NEW_LISTENER != 0;
+        if wants_listener && self.behind_filter {
             self.lose(
-                "the application asks for a seccomp listener of its own, which the kernel refuses \
-                 while micropacker has one; trace it with --engine syscall"
+                "calls that a seccomp listener of the application's own answers, if it gets one: \
+                 the kernel refuses it (EBUSY) while micropacker has one; trace it with --engine \
+                 syscall"
                     .to_owned(),
             );
         }
@@ -345,7 +372,7 @@ impl<T: Tracees> Observer<T> {
         let tracees = &mut self.tracees;
         self.runs
             .entry(tid)
-            .or_insert_with(|| tracees.link(tid, Link::Program))
+            .or_insert_with(|| tracees.link(tid, Link::Program).ok())
             .clone()
     }
 
@@ -353,6 +380,15 @@ impl<T: Tracees> Observer<T> {
     fn program_of(&mut self, tid: Tid) -> String {
         self.runs_now(tid)
             .map_or_else(|| "an unknown program".to_owned(), |path| path.to_string())
+    }
+
+    fn lose_hidden(&mut self, tid: Tid, call: &'static Call, what: &str) {
+        let program = self.program_of(tid);
+        self.lose(format!(
+            "{what} of {program} ({call}): it may not be looked at; run the container with \
+             --cap-add SYS_PTRACE",
+            call = call.name
+        ));
     }
 
     fn lose(&mut self, what: String) {

@@ -24,13 +24,26 @@ pub enum Link {
     Fd(i32),
 }
 
+/// Why a link leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoLink {
+    /// It is no path (a socket), is deleted, or there is no such link.
+    Nothing,
+    /// It may not be looked at.
+    Forbidden,
+}
+
 /// Tracees, and the files as we see them.
 pub trait Tracees {
     /// Reads memory, as [`Memories::read`].
     fn read(&mut self, tid: Tid, address: u64, buffer: &mut [u8]) -> usize;
-    /// Where a link of the tracee leads, as we see it; `None` for what is no path (a socket), is
-    /// deleted, or may not be looked at.
-    fn link(&mut self, tid: Tid, link: Link) -> Option<ImagePath>;
+    /// Whether its memory may not be looked at, so that reading gave nothing.
+    fn is_refused(&self, tid: Tid) -> bool;
+    /// Where a link of the tracee leads, as we see it.
+    ///
+    /// # Errors
+    /// Why it leads nowhere.
+    fn link(&mut self, tid: Tid, link: Link) -> Result<ImagePath, NoLink>;
     /// The environment of the program it runs, `NAME=value` each closed by NUL.
     fn environment(&mut self, tid: Tid) -> io::Result<Vec<u8>>;
     /// Whether there is something at this absolute path; a symlink at its end is followed or not.
@@ -55,18 +68,30 @@ impl Tracees for ProcTracees {
         self.memories.read(tid, address, buffer)
     }
 
-    fn link(&mut self, tid: Tid, link: Link) -> Option<ImagePath> {
+    fn is_refused(&self, tid: Tid) -> bool {
+        self.memories.is_refused(tid)
+    }
+
+    fn link(&mut self, tid: Tid, link: Link) -> Result<ImagePath, NoLink> {
         let path = match link {
             Link::Cwd => format!("/proc/{tid}/cwd"),
             Link::Root => format!("/proc/{tid}/root"),
             Link::Program => format!("/proc/{tid}/exe"),
             Link::Fd(fd) => format!("/proc/{tid}/fd/{fd}"),
         };
-        let target = as_tracee(tid, || fs::read_link(&path)).ok()?;
-        let target = ImagePath::new(target.into_os_string().into_vec())?;
+        let target =
+            as_tracee(tid, || fs::read_link(&path)).map_err(|error| match error.kind() {
+                io::ErrorKind::PermissionDenied => NoLink::Forbidden,
+                _ => NoLink::Nothing,
+            })?;
+        let target = ImagePath::new(target.into_os_string().into_vec()).ok_or(NoLink::Nothing)?;
         // A file may really be named so: only one that is not there has been deleted.
         let gone = target.as_bytes().ends_with(DELETED) && !self.exists(target.as_bytes(), false);
-        (!gone).then_some(target)
+        if gone {
+            Err(NoLink::Nothing)
+        } else {
+            Ok(target)
+        }
     }
 
     fn environment(&mut self, tid: Tid) -> io::Result<Vec<u8>> {

@@ -115,17 +115,19 @@ impl<'a, T: Tracees> Follower<'a, T> {
     }
 
     fn on_status(&mut self, tid: Tid, status: sys::WaitStatus) -> nix::Result<()> {
-        let stop = Stop::decode(status);
-        let message = if stop.has_message() {
-            sys::event_message(tid).unwrap_or_default()
-        } else {
-            0
+        let (stop, message) = match Stop::decode(status) {
+            stop if !stop.has_message() => (stop, 0),
+            // Killed meanwhile: whom it started shows up by itself.
+            stop => match sys::event_message(tid) {
+                Ok(message) => (stop, message),
+                Err(_) => (Stop::Other, 0),
+            },
         };
         let (action, notice) = self.tasks.on_stop(tid, stop, message);
         match notice {
             Some(Notice::Call) => self.on_call(tid, stop),
-            Some(Notice::Born(_)) => {
-                self.observer().on_start(tid);
+            Some(Notice::Born(parent)) => {
+                self.observer().on_start(tid, parent);
                 (self.on_change)(tid, true);
             }
             Some(Notice::Program(former)) => {
@@ -173,7 +175,7 @@ impl<'a, T: Tracees> Follower<'a, T> {
             match visibility.on_stop(tid, info, &mut self.threads) {
                 Ok(Next::NotOurs) => {}
                 Ok(Next::GoOn) | Err(_) => return,
-                Ok(Next::Visible) => return self.observer().on_start(tid),
+                Ok(Next::Visible) => return self.observer().on_start(tid, None),
                 Ok(Next::VisibleProgram(former)) => return self.observer().on_exec(tid, former),
                 Ok(Next::Hidden) => return self.observer().on_hidden(tid),
                 Ok(Next::HiddenProgram(former)) => {
@@ -192,7 +194,10 @@ impl<'a, T: Tracees> Follower<'a, T> {
             return;
         };
         match &mut self.visibility {
-            Some(visibility) if call.hides_the_caller() => visibility.before_hiding(tid),
+            Some(visibility) if call.hides_the_caller() => {
+                visibility.before_hiding(tid);
+                self.observer().before_hiding(tid);
+            }
             _ => self.observer().on_call(tid, call, &entry.args),
         }
     }

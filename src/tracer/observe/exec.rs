@@ -13,11 +13,16 @@ impl<T: Tracees> Observer<T> {
     /// another thread than the leader it goes on under the leader's ID.
     pub fn on_exec(&mut self, tid: Tid, former: Tid) {
         let asked = self.asked.remove(&former);
+        // A new program is in the same directory.
+        let cwd = self.cwds.of(former).cloned();
         self.on_end(former);
         self.on_end(tid);
+        if let Some(cwd) = cwd {
+            self.cwds.remember(tid, cwd);
+        }
         self.tracees.on_start(tid);
         let root = self.root_of(tid).unwrap_or_else(ImagePath::root);
-        let Some(program) = self.tracees.link(tid, Link::Program) else {
+        let Ok(program) = self.tracees.link(tid, Link::Program) else {
             if asked.is_none() {
                 self.lose(
                     "programs that were started: neither their names nor their files may be \
@@ -37,7 +42,7 @@ impl<T: Tracees> Observer<T> {
                 Vec::new()
             }
         };
-        let cwd = self.tracees.link(tid, Link::Cwd);
+        let cwd = self.directory(tid, Link::Cwd).ok();
         let exec = Exec {
             cwd: match root.is_root() {
                 true => cwd,
