@@ -5,6 +5,8 @@ packages=(redis-server)
 entrypoint=(/entrypoint.sh redis-server --port 6379 --save 3600 1 --dir /data)
 changes=('WORKDIR /data' 'VOLUME /data')
 port=6379
+user=1000:1000
+writable=(/data)
 absent=(/usr/bin/perl /usr/bin/dpkg /usr/bin/redis-cli)
 
 build() {

@@ -4,6 +4,8 @@
 from_scratch=yes
 entrypoint=(/server 8080)
 changes=('ENV GREETING=hello')
+user=1000:1000
+capless=yes
 absent=(/srv/unused.txt /lib /bin /usr /etc/passwd)
 
 build() {
