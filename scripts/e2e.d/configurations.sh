@@ -7,7 +7,7 @@ configurations=(full plain sys-ptrace user cap-drop no-new-privs read-only rootl
 
 # configure CASE CONFIGURATION: sets containers and options; says why in a file where the case cannot run so.
 configure() {
-  local place
+  local place tmpfs_options=''
   containers=docker options=()
   case $2 in
     full) options=(--cap-add SYS_PTRACE --cap-add SYS_ADMIN --security-opt seccomp=unconfined) ;;
@@ -36,9 +36,9 @@ configure() {
       ;;
     *) die "no such configuration: '$2'" ;;
   esac
+  case $2 in user | cap-drop) tmpfs_options=:uid=${user%:*},gid=${user#*:} ;; esac
   case $2 in
-    # A tmpfs has the mode of the directory it covers otherwise.
-    user | cap-drop | read-only) for place in "${writable[@]}"; do options+=(--tmpfs "$place:mode=1777"); done ;;
+    user | cap-drop | read-only) for place in "${writable[@]}"; do options+=(--tmpfs "$place$tmpfs_options"); done ;;
   esac
 }
 
@@ -47,7 +47,9 @@ skip() { echo "$1" >"$directory/skipped"; }
 # is_started_plainly CONFIGURATION: whether what was traced so must also work in a container without options.
 is_started_plainly() {
   case $1 in
-    full | sys-ptrace | user | cap-drop | read-only) ;;
+    full | sys-ptrace | read-only) ;;
+    # As this user it may write nowhere else than on the tmpfs.
+    user | cap-drop) [ ${#writable[@]} -eq 0 ] ;;
     *) return 1 ;;
   esac
 }

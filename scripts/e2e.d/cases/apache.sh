@@ -15,7 +15,7 @@ build() {
 #!/bin/sh
 set -e
 . /etc/apache2/envvars
-mkdir -p "$APACHE_RUN_DIR" "$APACHE_LOCK_DIR"
+mkdir -p /run/apache2 /run/lock/apache2
 exec apache2 -D FOREGROUND
 END
   echo 'Listen 8080' | put "$tree" /etc/apache2/ports.conf
