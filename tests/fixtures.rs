@@ -74,6 +74,7 @@ fixtures! {
     sigterm_reader
     threads
     unix_connect
+    unreadable_program
     untraced_child
     vfork_exec
     zombie_leader

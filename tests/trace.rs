@@ -234,6 +234,7 @@ engines! {
         sigterm_reader
         threads
         unix_connect
+        unreadable_program
         untraced_child
         vfork_exec
         zombie_leader

@@ -5,8 +5,9 @@
 use super::credentials;
 use crate::image_path::PATH_MAX;
 use crate::sys::Tid;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 
 const PAGE: u64 = 4096;
@@ -18,6 +19,8 @@ const MAX_OPEN: usize = 512;
 /// Memory files of the tracees, one per thread that was read from.
 pub struct Memories {
     files: HashMap<Tid, Opened>,
+    /// Threads whose memory may not be opened.
+    refused: HashSet<Tid>,
     clock: u64,
 }
 
@@ -31,6 +34,7 @@ impl Memories {
     pub fn new() -> Self {
         Self {
             files: HashMap::new(),
+            refused: HashSet::new(),
             clock: 0,
         }
     }
@@ -41,17 +45,26 @@ impl Memories {
         if self.files.len() >= MAX_OPEN {
             self.close_longest_unused();
         }
+        self.refused.remove(&tid);
         let path = format!("/proc/{tid}/mem");
-        if let Ok(file) = credentials::as_tracee(tid, || File::open(&path)) {
-            self.clock += 1;
-            let last_use = self.clock;
-            self.files.insert(tid, Opened { file, last_use });
+        match credentials::as_tracee(tid, || File::open(&path)) {
+            Ok(file) => {
+                self.clock += 1;
+                let last_use = self.clock;
+                self.files.insert(tid, Opened { file, last_use });
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.refused.insert(tid);
+            }
+            // It has ended.
+            Err(_) => {}
         }
     }
 
     /// Closes a thread's memory: it ended, or runs a new program in a new address space.
     pub fn forget(&mut self, tid: Tid) {
         self.files.remove(&tid);
+        self.refused.remove(&tid);
     }
 
     fn close_longest_unused(&mut self) {
@@ -79,9 +92,9 @@ impl Memories {
         opened.file.read_at(buffer, address).ok()
     }
 
-    /// Whether this thread's memory can be read at all.
-    pub fn is_readable(&self, tid: Tid) -> bool {
-        self.files.contains_key(&tid)
+    /// Whether this thread's memory may not be looked at.
+    pub fn is_refused(&self, tid: Tid) -> bool {
+        self.refused.contains(&tid)
     }
 }
 

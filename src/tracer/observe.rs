@@ -3,6 +3,7 @@
 
 mod bypass;
 mod created;
+mod cwds;
 mod exec;
 mod intent;
 mod places;
@@ -20,6 +21,7 @@ use crate::image_path::ImagePath;
 use crate::recording::{Access, Exec, Loss, Origin, Place};
 use crate::sys::Tid;
 use created::Created;
+use cwds::Cwds;
 use intent::Intent;
 use places::within;
 use std::collections::{HashMap, HashSet};
@@ -37,6 +39,7 @@ pub struct Observer<T> {
     /// What each thread runs, where somebody had to be told.
     runs: HashMap<Tid, Option<ImagePath>>,
     programs: HashSet<Exec>,
+    cwds: Cwds,
     /// Whether any process may have a root directory of its own.
     roots_differ: bool,
     /// Whether a seccomp filter decides which calls reach us.
@@ -65,6 +68,7 @@ impl<T: Tracees> Observer<T> {
             asked: HashMap::new(),
             runs: HashMap::new(),
             programs: HashSet::new(),
+            cwds: Cwds::default(),
             roots_differ: false,
             behind_filter: true,
             hindrance: Hindrance::default(),
@@ -92,9 +96,18 @@ impl<T: Tracees> Observer<T> {
         self.emit = Box::new(|_| {});
     }
 
-    /// A thread is stopped for the first time.
-    pub fn on_start(&mut self, tid: Tid) {
+    /// A thread is stopped for the first time; who started it, where that is known.
+    pub fn on_start(&mut self, tid: Tid, parent: Option<Tid>) {
         self.tracees.on_start(tid);
+        self.cwds.inherit(tid, parent);
+    }
+
+    /// A thread makes a call after which it may not be looked at any more: its current directory
+    /// is asked for while that is still allowed.
+    pub fn before_hiding(&mut self, tid: Tid) {
+        if let Ok(cwd) = self.tracees.link(tid, Link::Cwd) {
+            self.cwds.remember(tid, cwd);
+        }
     }
 
     /// A thread has ended.
@@ -102,6 +115,7 @@ impl<T: Tracees> Observer<T> {
         self.tracees.on_end(tid);
         self.asked.remove(&tid);
         self.runs.remove(&tid);
+        self.cwds.forget(tid);
     }
 
     /// A thread has become one that we may not look at.
@@ -151,6 +165,8 @@ impl<T: Tracees> Observer<T> {
                 Base::Fd(index) => args[usize::from(index)] as i32,
             };
             self.on_path(tid, call, fd, &path, intent);
+        } else if address != 0 && self.tracees.is_refused(tid) {
+            self.lose_hidden(tid, call, "paths");
         }
         self.path = path;
     }
@@ -176,7 +192,7 @@ impl<T: Tracees> Observer<T> {
         } else {
             Link::Fd(fd)
         };
-        match self.tracees.link(tid, link) {
+        match self.directory(tid, link) {
             Ok(directory) => self.on_spelled(tid, call, root, Some(&directory), path, intent),
             // A descriptor that is not open, or a directory that is gone: the call fails.
             Err(NoLink::Nothing) => {}
@@ -210,7 +226,8 @@ impl<T: Tracees> Observer<T> {
                 .get(&self.key)
                 .is_some_and(|known| known.covers(intent.access));
         let executes = intent.access.contains(Access::EXEC);
-        if known && !executes {
+        let enters_unseen = intent.access.contains(Access::ENTER) && self.cwds.tracks(tid);
+        if known && !executes && !enters_unseen {
             return;
         }
         let place = match (root, directory) {
@@ -221,6 +238,9 @@ impl<T: Tracees> Observer<T> {
                 .and_then(|directory| directory.join(path).map(|path| Place { root, path })),
         };
         let Some(place) = place else { return };
+        if intent.access.contains(Access::ENTER) && call.name != "chroot" {
+            self.on_enter(tid, &place);
+        }
         if executes {
             self.asked.insert(tid, place.clone());
         }

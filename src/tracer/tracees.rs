@@ -38,6 +38,8 @@ pub enum NoLink {
 pub trait Tracees {
     /// Reads memory, as [`Memories::read`].
     fn read(&mut self, tid: Tid, address: u64, buffer: &mut [u8]) -> usize;
+    /// Whether its memory may not be looked at, so that reading gave nothing.
+    fn is_refused(&self, tid: Tid) -> bool;
     /// Where a link of the tracee leads, as we see it.
     ///
     /// # Errors
@@ -70,6 +72,10 @@ const DELETED: &[u8] = b" (deleted)";
 impl Tracees for ProcTracees {
     fn read(&mut self, tid: Tid, address: u64, buffer: &mut [u8]) -> usize {
         self.memories.read(tid, address, buffer)
+    }
+
+    fn is_refused(&self, tid: Tid) -> bool {
+        self.memories.is_refused(tid)
     }
 
     fn link(&mut self, tid: Tid, link: Link) -> Result<ImagePath, NoLink> {

@@ -124,8 +124,8 @@ impl<'a, T: Tracees> Follower<'a, T> {
         let (action, notice) = self.tasks.on_stop(tid, stop, message);
         match notice {
             Some(Notice::Call) => self.on_call(tid, stop),
-            Some(Notice::Born(_)) => {
-                self.observer().on_start(tid);
+            Some(Notice::Born(parent)) => {
+                self.observer().on_start(tid, parent);
                 (self.on_change)(tid, true);
             }
             Some(Notice::Program(former)) => {
@@ -173,7 +173,7 @@ impl<'a, T: Tracees> Follower<'a, T> {
             match visibility.on_stop(tid, info, &mut self.threads) {
                 Ok(Next::NotOurs) => {}
                 Ok(Next::GoOn) | Err(_) => return,
-                Ok(Next::Visible) => return self.observer().on_start(tid),
+                Ok(Next::Visible) => return self.observer().on_start(tid, None),
                 Ok(Next::VisibleProgram(former)) => return self.observer().on_exec(tid, former),
                 Ok(Next::Hidden) => return self.observer().on_hidden(tid),
                 Ok(Next::HiddenProgram(former)) => {
@@ -192,7 +192,10 @@ impl<'a, T: Tracees> Follower<'a, T> {
             return;
         };
         match &mut self.visibility {
-            Some(visibility) if call.hides_the_caller() => visibility.before_hiding(tid),
+            Some(visibility) if call.hides_the_caller() => {
+                visibility.before_hiding(tid);
+                self.observer().before_hiding(tid);
+            }
             _ => self.observer().on_call(tid, call, &entry.args),
         }
     }

@@ -14,8 +14,13 @@ impl<T: Tracees> Observer<T> {
     /// another thread than the leader it goes on under the leader's ID.
     pub fn on_exec(&mut self, tid: Tid, former: Tid) {
         let asked = self.asked.remove(&former);
+        // A new program is in the same directory.
+        let cwd = self.cwds.of(former).cloned();
         self.on_end(former);
         self.on_end(tid);
+        if let Some(cwd) = cwd {
+            self.cwds.remember(tid, cwd);
+        }
         self.tracees.on_start(tid);
         let root = self.root_of(tid).unwrap_or_else(ImagePath::root);
         let Ok(program) = self.tracees.link(tid, Link::Program) else {
@@ -39,7 +44,7 @@ impl<T: Tracees> Observer<T> {
                 Vec::new()
             }
         };
-        let cwd = self.tracees.link(tid, Link::Cwd).ok();
+        let cwd = self.directory(tid, Link::Cwd).ok();
         let exec = Exec {
             cwd: match root.is_root() {
                 true => cwd,

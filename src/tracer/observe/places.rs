@@ -1,13 +1,37 @@
 //! Where a path starts: the roots of processes, and the links of `/proc` that lead elsewhere.
 
 use super::Observer;
-use crate::image_fs::walk_in;
+use crate::image_fs::{FileKind, walk_in};
 use crate::image_path::ImagePath;
 use crate::recording::Place;
 use crate::sys::Tid;
-use crate::tracer::tracees::{Link, Tracees};
+use crate::tracer::tracees::{Link, NoLink, Tracees};
 
 impl<T: Tracees> Observer<T> {
+    /// Where a relative path starts. The current directory of a process that may not be looked at
+    /// is the one that it was last seen to enter.
+    pub(super) fn directory(&mut self, tid: Tid, link: Link) -> Result<ImagePath, NoLink> {
+        match self.tracees.link(tid, link) {
+            Err(NoLink::Forbidden) if link == Link::Cwd => {
+                self.cwds.of(tid).cloned().ok_or(NoLink::Forbidden)
+            }
+            found => found,
+        }
+    }
+
+    /// A process makes this its current directory, if that is allowed.
+    pub(super) fn on_enter(&mut self, tid: Tid, place: &Place) {
+        if !self.cwds.tracks(tid) {
+            return;
+        }
+        let walk = walk_in(&*self.fs, &place.root, &place.path, true);
+        if let Ok((directory, meta)) = walk.end
+            && meta.kind == FileKind::Directory
+        {
+            self.cwds.remember(tid, directory);
+        }
+    }
+
     /// The tracee's root directory where it is not ours.
     pub(super) fn root_of(&mut self, tid: Tid) -> Option<ImagePath> {
         if !self.roots_differ {
