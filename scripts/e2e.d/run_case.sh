@@ -11,8 +11,8 @@
 #   user=UID:GID       an ordinary user as whom it works too
 #   capless=yes        it works as root without any capability
 #   writable=(…)       where it must write, when its user or its file system would not allow it
-#   explained=(…)      patterns 'CONFIGURATION PATH', each with its reason as a comment: what another
-#                      configuration ships and this one rightly does not
+#   explained=(…)      patterns 'CONFIGURATION PATH', with the reason as a comment: what full privileges
+#                      ship and this configuration rightly does not
 #   gains=(…)          set-user-ID programs that it starts as an ordinary user, and gains_in=(…) the
 #                      configurations that keep their meaning: elsewhere each one must be told
 # and defines

@@ -36,6 +36,7 @@ further_checks() {
   grep -q 'Loaded image' "$directory/podman"
 }
 
+# It takes no run root of more than 50 characters.
 podman_here() {
-  podman --runtime runc --storage-driver vfs --root "$directory/podman-root" --runroot "$directory/podman-run" "$@"
+  podman --runtime runc --storage-driver vfs --root "$work/podman-root" --runroot "$work/podman-run" "$@"
 }
