@@ -80,6 +80,9 @@ pub struct RunArgs {
         conflicts_with = "no_seccomp"
     )]
     pub engine: EngineName,
+    /// Let the application use io_uring; files that it opens that way are not seen
+    #[arg(long, env = "MICROPACKER_ALLOW_IO_URING", value_parser = clap::builder::FalseyValueParser::new())]
+    pub allow_io_uring: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub log: LogArgs,

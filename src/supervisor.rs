@@ -11,6 +11,7 @@ use crate::recorder::RecorderThread;
 use crate::recording::{Context, Recording};
 use crate::sys::{self, Session};
 use crate::tracer::engine::{self, Choice, Engine, Follower, Outcome, Wish};
+use crate::tracer::gains::Hindrance;
 use crate::tracer::launch::{Command, LaunchError, launch};
 use crate::tracer::observe::Observer;
 use crate::tracer::stop::End;
@@ -29,6 +30,8 @@ pub struct Request {
     pub context: Context,
     /// Which engine.
     pub wish: Wish,
+    /// The application may use io_uring, through which files are opened unseen.
+    pub allow_io_uring: bool,
     /// How long the application may take to end once it was told to.
     pub stop_timeout: Option<Duration>,
 }
@@ -71,7 +74,10 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     // A tracer that was started from a file it may not read is not dumpable, its child would
     // inherit that, and could not be seized.
     let _ = nix::sys::prctl::set_dumpable(true);
-    let choice = engine::choose(engine::probe(), request.wish).map_err(SuperviseError::Engine)?;
+    let choice = Choice {
+        allow_io_uring: request.allow_io_uring,
+        ..engine::choose(engine::probe(), request.wish).map_err(SuperviseError::Engine)?
+    };
     if let Some(step_down) = &choice.step_down {
         tracing::warn!("{step_down}");
     }
@@ -91,6 +97,10 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         Box::new(HostFs::new("/")),
         Box::new(emit),
     );
+    let observer = observer.hindering(Hindrance {
+        no_new_privs: choice.set_no_new_privs,
+        ptrace: choice.keep_visible,
+    });
     let observer = Arc::new(Mutex::new(match choice.engine {
         Engine::SyscallStop => observer.without_filter(),
         _ => observer,

@@ -57,6 +57,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         },
         context: context(&args.command)?,
         wish: wish(args),
+        allow_io_uring: args.allow_io_uring,
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
     })
     .map_err(|error| Failure::new(status_of(&error), explain(&error, &file.display())))?;
