@@ -128,7 +128,7 @@ fn attach(pid: Tid, channel: &OwnedFd, choice: &Choice) -> Result<Option<Listene
 }
 
 /// Who traces us, if anybody (proc_pid_status(5)).
-fn own_tracer() -> Option<Tid> {
+pub fn own_tracer() -> Option<Tid> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
         .lines()

@@ -359,7 +359,7 @@ impl<T: Tracees> Observer<T> {
             origin: Origin {
                 pid: tid,
                 program,
-                call: call.name,
+                call: call.name.into(),
             },
         });
     }

@@ -17,6 +17,17 @@ pub enum Engine {
     SyscallStop,
 }
 
+impl Engine {
+    /// As `--engine` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Notify => "notify",
+            Engine::SeccompStop => "seccomp",
+            Engine::SyscallStop => "syscall",
+        }
+    }
+}
+
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
