@@ -98,6 +98,9 @@ pub struct EngineArgs {
         conflicts_with = "no_seccomp"
     )]
     pub engine: EngineName,
+    /// Let the application use io_uring; files that it opens that way are not seen
+    #[arg(long, env = "MICROPACKER_ALLOW_IO_URING", value_parser = clap::builder::FalseyValueParser::new())]
+    pub allow_io_uring: bool,
 }
 
 /// Which files are taken, beyond what was used.

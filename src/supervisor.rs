@@ -5,9 +5,11 @@ pub mod control;
 mod follow;
 mod signals;
 pub mod stop_policy;
+mod witness;
 
 use crate::recorder::RecorderThread;
 use crate::recording::{Context, Recording};
+use crate::sys;
 use crate::tracer::engine::{Choice, Wish};
 use crate::tracer::launch::{Command, LaunchError};
 use crate::tracer::stop::End;
@@ -23,14 +25,23 @@ pub struct Request {
     pub command: Command,
     /// What it is started with, for the recording.
     pub context: Context,
-    /// Which engine.
-    pub wish: Wish,
+    /// How it is traced.
+    pub manner: Manner,
     /// How long the application may take to end once it was told to.
     pub stop_timeout: Option<Duration>,
     /// Writes the outputs from what was seen so far, while the trace goes on.
     pub pack: PackNow,
     /// Which files that makes, for those who ask.
     pub outputs: Vec<PathBuf>,
+}
+
+/// How a command is traced.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// Which engine.
+    pub wish: Wish,
+    /// The application may use io_uring, through which files are opened unseen.
+    pub allow_io_uring: bool,
 }
 
 /// A finished trace.
@@ -70,7 +81,7 @@ pub enum SuperviseError {
 /// # Errors
 /// When it could not be started or followed; it is not running any more then.
 pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
-    let started = Started::new(&request.command, request.wish)?;
+    let started = Started::new(&request.command, request.manner)?;
     let argv = request.context.argv.clone();
     let (recorder, mut emitter) = RecorderThread::start(request.context).map_err(resources)?;
     let choice = started.choice().clone();
@@ -99,13 +110,21 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     })
 }
 
+/// Ends this process as a shell expects of one that a key of its terminal has ended; see
+/// [`sys::end_by`].
+pub fn end_like(end: End) {
+    if let End::Killed(signal @ (libc::SIGINT | libc::SIGQUIT)) = end {
+        sys::end_by(signal);
+    }
+}
+
 /// Runs the command to its end under trace; what it uses goes to the supervisor that was joined.
 /// Call it before another thread is started.
 ///
 /// # Errors
 /// As [`supervise`].
-pub fn join(command: &Command, wish: Wish, session: Session) -> Result<End, SuperviseError> {
-    let started = match Started::new(command, wish) {
+pub fn join(command: &Command, manner: Manner, session: Session) -> Result<End, SuperviseError> {
+    let started = match Started::new(command, manner) {
         Ok(started) => started,
         Err(error) => {
             session.abandon();

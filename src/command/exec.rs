@@ -1,6 +1,6 @@
 //! `micropacker exec`: a command that joins a running trace.
 
-use super::start::{Startable, wish};
+use super::start::{Startable, manner};
 use super::{Failure, start_logging};
 use crate::cli::ExecArgs;
 use crate::exit;
@@ -33,7 +33,7 @@ pub fn run(args: &ExecArgs) -> Result<ExitCode> {
         .collect();
     let session = Session::join(connection, &argv)
         .map_err(|refusal| Failure::new(refusal.status, refusal))?;
-    let end = supervisor::join(&startable.command, wish(&args.engine), session)
+    let end = supervisor::join(&startable.command, manner(&args.engine), session)
         .map_err(|error| startable.failure(&error))?;
     Ok(ExitCode::from(end.exit_status()))
 }

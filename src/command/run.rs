@@ -1,7 +1,7 @@
 //! `micropacker run`: trace, resolve, pack.
 
 use super::ship::{Outputs, Shipped, options, ship, summary};
-use super::start::{Startable, environment, wish};
+use super::start::{Startable, environment, manner};
 use super::{Failure, current_directory, one_line, start_logging};
 use crate::cli::RunArgs;
 use crate::exit;
@@ -10,7 +10,7 @@ use crate::recording::{Context as RunContext, Recording};
 use crate::resolve::Options;
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
-use crate::supervisor::{Request, Traced, supervise};
+use crate::supervisor::{Request, Traced, end_like, supervise};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -33,7 +33,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     let traced = supervise(Request {
         command: startable.command.clone(),
         context: context(&args.command)?,
-        wish: wish(&args.engine),
+        manner: manner(&args.engine),
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
         pack: pack_now(&packer),
         outputs: packer.absolute_outputs(),
@@ -52,6 +52,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         summary(&packer.outputs, &packed?),
         traced.choice.engine
     );
+    end_like(traced.end);
     Ok(ExitCode::from(traced.end.exit_status()))
 }
 

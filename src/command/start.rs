@@ -5,6 +5,7 @@ use super::Failure;
 use super::find::find;
 use crate::cli::{EngineArgs, EngineName};
 use crate::exit;
+use crate::supervisor::Manner;
 use crate::supervisor::SuperviseError;
 use crate::tracer::engine::{Engine, Wish};
 use crate::tracer::launch;
@@ -82,8 +83,15 @@ fn explain(error: &SuperviseError, file: &dyn std::fmt::Display) -> String {
     }
 }
 
-/// Which engine was asked for.
-pub fn wish(args: &EngineArgs) -> Wish {
+/// How the command is to be traced.
+pub fn manner(args: &EngineArgs) -> Manner {
+    Manner {
+        wish: wish(args),
+        allow_io_uring: args.allow_io_uring,
+    }
+}
+
+fn wish(args: &EngineArgs) -> Wish {
     match args.engine {
         _ if args.no_seccomp => Wish::Only(Engine::SyscallStop),
         EngineName::Auto => Wish::Auto,
