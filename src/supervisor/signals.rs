@@ -116,7 +116,8 @@ impl State {
             self.witness = None;
         }
         let group = matches!(testimony, Some(Ok(true)));
-        let own = received.sender == getpid().as_raw();
+        // The control socket's stop is what an outsider's SIGTERM would be.
+        let own = received.sender == getpid().as_raw() && received.signal != libc::SIGTERM;
         if received.from_kernel || own || (group && self.live.contains(&received.sender)) {
             Source::Settled
         } else if group {
