@@ -224,6 +224,7 @@ engines! {
         setuid_worker
         shared_cwd
         sigkill_storm
+        signal_counter
         sigterm_reader
         threads
         unix_connect
