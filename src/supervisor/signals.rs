@@ -137,24 +137,15 @@ impl State {
                 }
             }
             (Order::SignalAll(signal), _) => {
-                for tid in self.live.iter().filter(|tid| leads_a_process(**tid)) {
+                // kill(2) takes a process for each of its threads: only the leader counts, or a
+                // handler would run once for each.
+                for tid in self.live.iter().filter(|tid| sys::leads_a_process(**tid)) {
                     let _ = sys::send_signal(*tid, signal);
                 }
             }
             (Order::PassOn | Order::PassUp, None) => {}
         }
     }
-}
-
-/// kill(2) takes a process for each of its threads: only the leader counts, or a handler would
-/// run once for each.
-fn leads_a_process(tid: Tid) -> bool {
-    std::fs::read_to_string(format!("/proc/{tid}/status")).is_ok_and(|status| {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix("Tgid:"))
-            .is_some_and(|tgid| tgid.trim() == tid.to_string())
-    })
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

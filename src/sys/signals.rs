@@ -231,3 +231,11 @@ pub fn send_signal(pid: Tid, signal: i32) -> nix::Result<()> {
     // SAFETY: plain numbers; the kernel checks them.
     Errno::result(unsafe { libc::kill(pid, signal) }).map(drop)
 }
+
+/// Whether this thread is the first of its process: tgkill(2) with no signal finds a thread only
+/// under its own process.
+pub fn leads_a_process(tid: Tid) -> bool {
+    // SAFETY: plain numbers; signal 0 sends nothing.
+    let found = unsafe { libc::syscall(libc::SYS_tgkill, tid, tid, 0) };
+    found == 0 || Errno::last() != Errno::ESRCH
+}

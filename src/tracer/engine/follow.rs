@@ -122,11 +122,13 @@ impl<'a, T: Tracees> Follower<'a, T> {
     }
 
     fn on_status(&mut self, tid: Tid, status: sys::WaitStatus) -> nix::Result<()> {
-        let stop = Stop::decode(status);
-        let message = if stop.has_message() {
-            sys::event_message(tid).unwrap_or_default()
-        } else {
-            0
+        let (stop, message) = match Stop::decode(status) {
+            stop if !stop.has_message() => (stop, 0),
+            // Killed meanwhile: whom it started shows up by itself.
+            stop => match sys::event_message(tid) {
+                Ok(message) => (stop, message),
+                Err(_) => (Stop::Other, 0),
+            },
         };
         let (action, notice) = self.tasks.on_stop(tid, stop, message);
         match notice {
