@@ -3,12 +3,13 @@
 
 mod signals;
 pub mod stop_policy;
+mod witness;
 
 use crate::event::Event;
 use crate::image_fs::HostFs;
 use crate::recorder::RecorderThread;
 use crate::recording::{Context, Recording};
-use crate::sys;
+use crate::sys::{self, Session};
 use crate::tracer::engine::{self, Choice, Engine, Follower, Outcome, Wish};
 use crate::tracer::gains::Hindrance;
 use crate::tracer::launch::{Command, LaunchError, launch};
@@ -19,6 +20,7 @@ use nix::errno::Errno;
 use signals::SignalThread;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use witness::Witness;
 
 /// What to trace, and how.
 pub struct Request {
@@ -80,7 +82,12 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         tracing::warn!("{step_down}");
     }
     let saved = sys::take_over_signals();
-    let mut launched = launch(&request.command, &choice, &saved)?;
+    let session = Session::take_place();
+    let mut launched = launch(&request.command, &choice, &saved, &session)?;
+    // The terminal is the application's now.
+    let shares_group = matches!(session, Session::Ours);
+    drop(session);
+    let witness = if shares_group { Witness::start() } else { None };
     raise_own_file_limit();
 
     let (recorder, mut emitter) = RecorderThread::start(request.context).map_err(resources)?;
@@ -98,7 +105,8 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         Engine::SyscallStop => observer.without_filter(),
         _ => observer,
     }));
-    let signals = SignalThread::start(launched.pid, request.stop_timeout).map_err(resources)?;
+    let mut signals =
+        SignalThread::start(launched.pid, request.stop_timeout, witness).map_err(resources)?;
     if let Some(listener) = launched.listener.take() {
         let observer = Arc::clone(&observer);
         std::thread::Builder::new()
@@ -114,11 +122,11 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
             .map_err(resources)?;
     }
     launched.go();
-    let follower = Follower::new(launched.pid, &choice, &observer, |tid, lives| {
-        signals.on_change(tid, lives);
-    });
+    let follower = Follower::new(launched.pid, &choice, &observer, &mut signals);
     let Outcome { end, ran } = follower.run().map_err(SuperviseError::Trace)?;
-    if !ran {
+    signals.close();
+    // A signal may have ended it before it could run the command.
+    if !ran && let End::Exited(_) = end {
         let errno = launched.exec_error().unwrap_or(Errno::ECHILD);
         return Err(SuperviseError::Exec(errno));
     }
@@ -136,6 +144,14 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         recording,
         choice,
     })
+}
+
+/// Ends this process as a shell expects of one that a key of its terminal has ended; see
+/// [`sys::end_by`].
+pub fn end_like(end: End) {
+    if let End::Killed(signal @ (libc::SIGINT | libc::SIGQUIT)) = end {
+        sys::end_by(signal);
+    }
 }
 
 fn resources(error: std::io::Error) -> SuperviseError {

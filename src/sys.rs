@@ -6,12 +6,13 @@ mod ptrace;
 mod registers;
 mod seccomp;
 mod signals;
+mod terminal;
 
 pub use capabilities::raise_permitted_capabilities;
 pub use ptrace::{
-    Message, OPTIONS, StopInfo, SyscallEntry, WaitStatus, event_message, exit_now, fork, listen,
-    own_fd, resume, resume_to_syscall, seize, set_signal_mask, signal_mask, syscall_info, wait_any,
-    wait_for,
+    Message, OPTIONS, StopInfo, SyscallEntry, WaitStatus, close_all_but, event_message, exit_now,
+    fork, has_news, is_child, listen, own_fd, resume, resume_to_syscall, seize, set_signal_mask,
+    signal_mask, syscall_info, wait_any, wait_for,
 };
 pub use registers::{
     Registers, registers, set_number, set_registers, to_call_again, to_prctl_again,
@@ -21,8 +22,10 @@ pub use seccomp::{
     Filter, FilterMode, Instruction, Listener, Notification, install_filter, probe_in_child,
 };
 pub use signals::{
-    SavedSignals, block_all, reset_for_child, send_signal, take_over_signals, wait_signal,
+    ComingStop, Received, SavedSignals, end_by, reset_for_child, send_signal, take_over_signals,
+    take_pending, wait_signal,
 };
+pub use terminal::{Session, is_init};
 
 /// A thread ID as the kernel gives it (gettid(2)).
 pub type Tid = i32;

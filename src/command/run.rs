@@ -7,7 +7,7 @@ use crate::cli::{EngineName, RunArgs};
 use crate::exit;
 use crate::image_fs::HostFs;
 use crate::recording::Context as RunContext;
-use crate::supervisor::{Request, SuperviseError, supervise};
+use crate::supervisor::{Request, SuperviseError, end_like, supervise};
 use crate::tracer::engine::{Engine, Wish};
 use crate::tracer::launch;
 use anyhow::{Context, Result};
@@ -73,6 +73,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         summary(&outputs, &shipped),
         traced.choice.engine
     );
+    end_like(traced.end);
     Ok(ExitCode::from(traced.end.exit_status()))
 }
 

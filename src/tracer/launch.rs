@@ -4,7 +4,7 @@
 use super::engine::{Choice, Engine};
 use super::filter::{self, Policy, Verdict};
 use super::syscall::Abi;
-use crate::sys::{self, FilterMode, Listener, SavedSignals, Tid};
+use crate::sys::{self, FilterMode, Listener, SavedSignals, Session, Tid};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
@@ -71,6 +71,7 @@ pub fn launch(
     command: &Command,
     choice: &Choice,
     signals: &SavedSignals,
+    session: &Session,
 ) -> Result<Launched, LaunchError> {
     let (ours, theirs) = socketpair(
         AddressFamily::Unix,
@@ -81,6 +82,7 @@ pub fn launch(
     .map_err(LaunchError::Start)?;
     let Some(pid) = sys::fork().map_err(LaunchError::Start)? else {
         drop(ours);
+        session.begin();
         run_child(command, choice, signals, &theirs);
     };
     drop(theirs);

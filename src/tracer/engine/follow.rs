@@ -45,14 +45,21 @@ pub struct Outcome {
     pub ran: bool,
 }
 
+/// Who is told how the threads fare.
+pub trait Watcher {
+    /// A thread has come to life or ended.
+    fn on_change(&mut self, tid: Tid, lives: bool);
+    /// A thread has stopped with its process by this job control signal.
+    fn on_stopped(&mut self, tid: Tid, signal: i32);
+}
+
 /// Follows the command and all its descendants until none is left.
 pub struct Follower<'a, T> {
     engine: Engine,
     tasks: TaskTable,
     table: Table,
     observer: &'a Mutex<Observer<T>>,
-    /// Told of each change of who is alive: thread, whether it lives now.
-    on_change: Box<dyn FnMut(Tid, bool) + 'a>,
+    watcher: &'a mut dyn Watcher,
     ran: bool,
     /// `None` where we may look at every process, whatever it does.
     visibility: Option<Visibility>,
@@ -65,14 +72,14 @@ impl<'a, T: Tracees> Follower<'a, T> {
         main: Tid,
         choice: &Choice,
         observer: &'a Mutex<Observer<T>>,
-        on_change: impl FnMut(Tid, bool) + 'a,
+        watcher: &'a mut dyn Watcher,
     ) -> Self {
         Self {
             engine: choice.engine,
             tasks: TaskTable::new(main),
             table: Table::new(),
             observer,
-            on_change: Box::new(on_change),
+            watcher,
             ran: false,
             visibility: choice.keep_visible.then(Visibility::default),
             threads: ProcThreads::new(main),
@@ -128,18 +135,18 @@ impl<'a, T: Tracees> Follower<'a, T> {
             Some(Notice::Call) => self.on_call(tid, stop),
             Some(Notice::Born(parent)) => {
                 self.observer().on_start(tid, parent);
-                (self.on_change)(tid, true);
+                self.watcher.on_change(tid, true);
             }
             Some(Notice::Program(former)) => {
                 self.ran = true;
                 self.on_program(tid, former);
                 if former != tid {
-                    (self.on_change)(former, false);
+                    self.watcher.on_change(former, false);
                 }
             }
             Some(Notice::Ended) => {
                 self.observer().on_end(tid);
-                (self.on_change)(tid, false);
+                self.watcher.on_change(tid, false);
                 if let Some(visibility) = &mut self.visibility {
                     visibility.forget(tid);
                 }
@@ -152,7 +159,11 @@ impl<'a, T: Tracees> Follower<'a, T> {
             to_syscall: self.engine == Engine::SyscallStop
                 || self.visibility.as_ref().is_some_and(watched),
         };
-        stopped.act(action)
+        stopped.act(action)?;
+        if let Stop::Group(signal) = stop {
+            self.watcher.on_stopped(tid, signal);
+        }
+        Ok(())
     }
 
     fn on_program(&mut self, tid: Tid, former: Tid) {
