@@ -14,6 +14,7 @@ use crate::tracer::launch::{Command, LaunchError, launch};
 use crate::tracer::observe::Observer;
 use crate::tracer::stop::End;
 use crate::tracer::tracees::ProcTracees;
+use crate::tracer::visitors::{self, Visitors};
 use nix::errno::Errno;
 use signals::SignalThread;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +28,8 @@ pub struct Request {
     pub context: Context,
     /// Which engine.
     pub wish: Wish,
+    /// What is done about processes that enter from outside.
+    pub visitors: visitors::Wish,
     /// How long the application may take to end once it was told to.
     pub stop_timeout: Option<Duration>,
 }
@@ -103,11 +106,19 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
             })
             .map_err(resources)?;
     }
+    let visitors = Visitors::start(request.visitors, &observer).map_err(resources)?;
     launched.go();
     let follower = Follower::new(launched.pid, &choice, &observer, |tid, lives| {
         signals.on_change(tid, lives);
     });
-    let Outcome { end, ran } = follower.run().map_err(SuperviseError::Trace)?;
+    let door = visitors
+        .as_ref()
+        .map(|visitors| Arc::clone(visitors.door()));
+    let outcome = follower.with_visitors(door).run();
+    if let Some(visitors) = visitors {
+        visitors.finish();
+    }
+    let Outcome { end, ran } = outcome.map_err(SuperviseError::Trace)?;
     if !ran {
         let errno = launched.exec_error().unwrap_or(Errno::ECHILD);
         return Err(SuperviseError::Exec(errno));

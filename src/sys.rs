@@ -2,16 +2,18 @@
 //! tracer needs. Each wrapper is as thin as it can be and safe to call with any argument.
 
 mod capabilities;
+mod ids;
 mod ptrace;
 mod registers;
 mod seccomp;
 mod signals;
 
 pub use capabilities::raise_permitted_capabilities;
+pub use ids::with_real_ids;
 pub use ptrace::{
-    Message, OPTIONS, StopInfo, SyscallEntry, WaitStatus, event_message, exit_now, fork, listen,
-    own_fd, resume, resume_to_syscall, seize, set_signal_mask, signal_mask, syscall_info, wait_any,
-    wait_for,
+    Message, OPTIONS, StopInfo, SyscallEntry, WaitStatus, detach, event_message, exit_now, fork,
+    interrupt, listen, own_fd, resume, resume_to_syscall, seize, seize_guest, set_signal_mask,
+    signal_mask, syscall_info, wait_any, wait_for,
 };
 pub use registers::{
     Registers, registers, set_number, set_registers, to_call_again, to_prctl_again,
@@ -21,7 +23,8 @@ pub use seccomp::{
     Filter, FilterMode, Instruction, Listener, Notification, install_filter, probe_in_child,
 };
 pub use signals::{
-    SavedSignals, block_all, reset_for_child, send_signal, take_over_signals, wait_signal,
+    SavedSignals, accept_wakes, block_all, refuse_wakes, reset_for_child, send_signal,
+    take_over_signals, wait_signal, wake,
 };
 
 /// A thread ID as the kernel gives it (gettid(2)).

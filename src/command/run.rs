@@ -3,13 +3,14 @@
 use super::find::find;
 use super::ship::{Outputs, options, ship, summary};
 use super::{Failure, current_directory, one_line, start_logging};
-use crate::cli::{EngineName, RunArgs};
+use crate::cli::{EngineName, RunArgs, VisitorsName};
 use crate::exit;
 use crate::image_fs::HostFs;
 use crate::recording::Context as RunContext;
 use crate::supervisor::{Request, SuperviseError, supervise};
 use crate::tracer::engine::{Engine, Wish};
 use crate::tracer::launch;
+use crate::tracer::visitors;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use std::ffi::{CString, OsString};
@@ -57,6 +58,11 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         },
         context: context(&args.command)?,
         wish: wish(args),
+        visitors: match args.visitors {
+            VisitorsName::Auto => visitors::Wish::Auto,
+            VisitorsName::Full => visitors::Wish::Full,
+            VisitorsName::Off => visitors::Wish::Off,
+        },
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
     })
     .map_err(|error| Failure::new(status_of(&error), explain(&error, &file.display())))?;

@@ -36,7 +36,8 @@ pub fn as_tracee<T>(tid: Tid, mut attempt: impl FnMut() -> io::Result<T>) -> io:
     result
 }
 
-fn ids_of(tid: Tid) -> Option<(Uid, Gid)> {
+/// The real IDs of a process.
+pub fn ids_of(tid: Tid) -> Option<(Uid, Gid)> {
     let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
     let real = |field: &str| -> Option<u32> {
         let line = status.lines().find_map(|line| line.strip_prefix(field))?;

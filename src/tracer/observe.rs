@@ -9,6 +9,7 @@ mod places;
 mod sockets;
 #[cfg(test)]
 mod tests;
+mod visitors;
 
 use super::memory::read_path;
 use super::syscall::{Base, Call, Deed, Follow, PathArgument, Shape};
@@ -391,7 +392,8 @@ impl<T: Tracees> Observer<T> {
         ));
     }
 
-    fn lose(&mut self, what: String) {
+    /// Something cannot be seen: what, where, and what to do.
+    pub fn lose(&mut self, what: String) {
         (self.emit)(Event::Lost(Loss { what, count: 1 }));
     }
 }

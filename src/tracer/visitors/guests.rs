@@ -1,0 +1,290 @@
+//! Who has entered from outside and what is to be done about each: pure decisions.
+
+use super::door::Answer;
+use super::process::{Status, Whereabouts};
+use crate::sys::Tid;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// What is known of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Guest {
+    since: Instant,
+    state: State,
+    next: Instant,
+    /// As it was called last.
+    name: String,
+    /// Whether it was told that it may not be followed.
+    told: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// To be followed as soon as the kernel permits it.
+    Waits,
+    Followed,
+    /// Not to be followed as long as it runs what it runs.
+    LetGo,
+}
+
+/// What the report has to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It ended before it could be followed.
+    Missed(String),
+    /// It has been there for long, and the kernel does not permit to follow it.
+    Refused(String),
+}
+
+/// All that have entered and have not ended.
+pub struct Guests {
+    guests: BTreeMap<Tid, Guest>,
+    own: Tid,
+    /// Those that started us: never to be followed.
+    ancestors: Vec<Tid>,
+}
+
+/// The engine's `runc init` is there for 30 to 100 ms before it becomes the program, which it may
+/// be for less than one: only who tries often catches it.
+const HASTE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_micros(200));
+const CARE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(2));
+const PATIENCE: Duration = Duration::from_millis(50);
+/// How often those that are followed, or not to be, are looked at.
+const SLOW: Duration = Duration::from_millis(50);
+
+impl Guests {
+    /// None yet; `own` is our process.
+    pub fn new(own: Tid, ancestors: Vec<Tid>) -> Self {
+        Self {
+            guests: BTreeMap::new(),
+            own,
+            ancestors,
+        }
+    }
+
+    /// Takes in what a process ID turned out to be. True when somebody new has entered.
+    pub fn on_sight(&mut self, pid: Tid, status: Status, now: Instant) -> bool {
+        if !status.leads || !status.runs || status.tracer != 0 {
+            return false;
+        }
+        if pid == self.own || self.ancestors.contains(&pid) || self.guests.contains_key(&pid) {
+            return false;
+        }
+        // Children of the command are traced from birth. Who is not, and is an orphan that we
+        // were handed, is the child of somebody that was not.
+        let entered = status.parent == 0
+            || self.guests.contains_key(&status.parent)
+            || (self.own == 1 && status.parent == self.own);
+        if entered {
+            let guest = Guest {
+                since: now,
+                state: State::Waits,
+                next: now,
+                name: String::new(),
+                told: false,
+            };
+            self.guests.insert(pid, guest);
+        }
+        entered
+    }
+
+    /// Takes in what the tracer said.
+    pub fn on_answer(&mut self, pid: Tid, answer: Answer) {
+        if let Some(guest) = self.guests.get_mut(&pid) {
+            guest.state = match answer {
+                Answer::Followed => State::Followed,
+                Answer::Refused => State::Waits,
+                Answer::LetGo => State::LetGo,
+            };
+        }
+    }
+
+    /// Whom to look at now.
+    pub fn due(&self, now: Instant) -> Vec<Tid> {
+        let due = |guest: &&Guest| guest.next <= now;
+        let due = self.guests.iter().filter(|(_, guest)| due(guest));
+        due.map(|(pid, _)| *pid).collect()
+    }
+
+    /// Takes in a look at one that was due: its status, `None` when it is gone. True when the
+    /// tracer should try to follow it.
+    pub fn on_look(
+        &mut self,
+        pid: Tid,
+        status: Option<Status>,
+        place: impl FnOnce() -> Whereabouts,
+        name: impl FnOnce() -> Option<String>,
+        now: Instant,
+    ) -> (bool, Option<Finding>) {
+        let Some(guest) = self.guests.get_mut(&pid) else {
+            return (false, None);
+        };
+        let Some(status) = status.filter(|status| status.runs) else {
+            let missed = guest.state == State::Waits;
+            let name = std::mem::take(&mut guest.name);
+            self.guests.remove(&pid);
+            return (false, missed.then_some(Finding::Missed(name)));
+        };
+        let age = now.saturating_duration_since(guest.since);
+        guest.next = now + pause(guest.state, age);
+        if status.tracer != 0 {
+            // By us, or by one that will not share it.
+            guest.state = State::Followed;
+            return (false, None);
+        }
+        // A traced process that has lost its tracer was replaced by one of its untraced threads.
+        guest.state = match place() {
+            Whereabouts::Here | Whereabouts::Unknown => State::Waits,
+            Whereabouts::Elsewhere | Whereabouts::Ours => State::LetGo,
+        };
+        if guest.state == State::LetGo {
+            return (false, None);
+        }
+        if let Some(name) = name() {
+            guest.name = name;
+        }
+        let refused = age >= CARE.0 && !guest.told;
+        guest.told |= refused;
+        (true, refused.then(|| Finding::Refused(guest.name.clone())))
+    }
+
+    /// How long nothing is to be done at most.
+    pub fn pause(&self, now: Instant, idle: Duration) -> Duration {
+        let next = self.guests.values().map(|guest| guest.next).min();
+        next.map_or(idle, |next| next.saturating_duration_since(now).min(idle))
+    }
+}
+
+fn pause(state: State, age: Duration) -> Duration {
+    match state {
+        State::Followed | State::LetGo if age >= HASTE.0 => SLOW,
+        // nsenter(1) may still be on its way to our mounts.
+        State::LetGo => CARE.1,
+        State::Followed => SLOW,
+        State::Waits if age < HASTE.0 => HASTE.1,
+        State::Waits if age < CARE.0 => CARE.1,
+        State::Waits => PATIENCE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTERED: Status = Status {
+        leads: true,
+        parent: 0,
+        tracer: 0,
+        runs: true,
+    };
+    const TRACED: Status = Status {
+        tracer: 1,
+        ..ENTERED
+    };
+
+    fn guests() -> (Guests, Instant) {
+        (Guests::new(1, vec![]), Instant::now())
+    }
+
+    /// Looks at process 40.
+    fn look(
+        guests: &mut Guests,
+        status: Option<Status>,
+        place: Whereabouts,
+        now: Instant,
+    ) -> (bool, Option<Finding>) {
+        guests.on_look(40, status, || place, || Some("cat".to_owned()), now)
+    }
+
+    #[test]
+    fn who_has_no_parent_here_and_no_tracer_has_entered() {
+        let (mut guests, now) = guests();
+        assert!(!guests.on_sight(1, ENTERED, now), "ourselves");
+        assert!(!guests.on_sight(40, TRACED, now));
+        let thread = Status {
+            leads: false,
+            ..ENTERED
+        };
+        assert!(!guests.on_sight(41, thread, now));
+        let zombie = Status {
+            runs: false,
+            ..ENTERED
+        };
+        assert!(!guests.on_sight(42, zombie, now));
+        assert!(guests.on_sight(40, ENTERED, now));
+        assert!(!guests.on_sight(40, ENTERED, now), "it is known already");
+        assert_eq!(guests.due(now), [40]);
+    }
+
+    #[test]
+    fn what_an_unfollowed_visitor_started_or_left_has_entered_too() {
+        let (mut guests, now) = guests();
+        let child = |parent| Status { parent, ..ENTERED };
+        assert!(!guests.on_sight(50, child(40), now));
+        guests.on_sight(40, ENTERED, now);
+        assert!(guests.on_sight(50, child(40), now));
+        assert!(guests.on_sight(60, child(1), now), "an orphan");
+    }
+
+    #[test]
+    fn whoever_started_us_is_never_followed() {
+        let now = Instant::now();
+        let mut guests = Guests::new(30, vec![20, 10]);
+        assert!(!guests.on_sight(10, ENTERED, now));
+        let child = Status {
+            parent: 30,
+            ..ENTERED
+        };
+        assert!(!guests.on_sight(31, child, now), "not yet traced");
+        assert!(guests.on_sight(40, ENTERED, now));
+    }
+
+    #[test]
+    fn one_that_waits_is_tried_often_until_it_is_followed() {
+        let (mut guests, now) = guests();
+        guests.on_sight(40, ENTERED, now);
+        let (tries, finding) = look(&mut guests, Some(ENTERED), Whereabouts::Unknown, now);
+        assert_eq!((tries, finding), (true, None));
+        assert_eq!(guests.pause(now, SLOW), HASTE.1);
+        guests.on_answer(40, Answer::Followed);
+        let later = now + HASTE.1;
+        let (tries, _) = look(&mut guests, Some(TRACED), Whereabouts::Here, later);
+        assert!(!tries);
+        assert_eq!(look(&mut guests, None, Whereabouts::Unknown, later).1, None);
+        assert!(guests.due(later + SLOW).is_empty());
+    }
+
+    #[test]
+    fn one_that_ends_unfollowed_was_missed() {
+        let (mut guests, now) = guests();
+        guests.on_sight(40, ENTERED, now);
+        look(&mut guests, Some(ENTERED), Whereabouts::Here, now);
+        guests.on_answer(40, Answer::Refused);
+        let (_, finding) = look(&mut guests, None, Whereabouts::Unknown, now);
+        assert_eq!(finding, Some(Finding::Missed("cat".to_owned())));
+    }
+
+    #[test]
+    fn one_that_may_not_be_followed_is_told_once() {
+        let (mut guests, now) = guests();
+        guests.on_sight(40, ENTERED, now);
+        let later = now + CARE.0;
+        let (tries, finding) = look(&mut guests, Some(ENTERED), Whereabouts::Here, later);
+        assert_eq!(finding, Some(Finding::Refused("cat".to_owned())));
+        assert!(tries, "it may run another program soon");
+        let (_, finding) = look(&mut guests, Some(ENTERED), Whereabouts::Here, later);
+        assert_eq!(finding, None);
+    }
+
+    #[test]
+    fn one_with_other_mounts_or_our_own_program_is_let_go_until_that_changes() {
+        let (mut guests, now) = guests();
+        guests.on_sight(40, ENTERED, now);
+        for place in [Whereabouts::Elsewhere, Whereabouts::Ours] {
+            assert!(!look(&mut guests, Some(ENTERED), place, now).0);
+        }
+        assert!(look(&mut guests, Some(ENTERED), Whereabouts::Here, now).0);
+        look(&mut guests, Some(ENTERED), Whereabouts::Ours, now);
+        assert_eq!(look(&mut guests, None, Whereabouts::Unknown, now).1, None);
+    }
+}
