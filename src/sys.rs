@@ -7,6 +7,7 @@ mod ptrace;
 mod registers;
 mod seccomp;
 mod signals;
+mod wake;
 
 pub use capabilities::raise_permitted_capabilities;
 pub use ids::with_real_ids;
@@ -23,9 +24,9 @@ pub use seccomp::{
     Filter, FilterMode, Instruction, Listener, Notification, install_filter, probe_in_child,
 };
 pub use signals::{
-    SavedSignals, accept_wakes, block_all, refuse_wakes, reset_for_child, send_signal,
-    take_over_signals, wait_signal, wake,
+    SavedSignals, block_all, reset_for_child, send_signal, take_over_signals, wait_signal,
 };
+pub use wake::{WakeTimer, accept_wakes, refuse_wakes};
 
 /// A thread ID as the kernel gives it (gettid(2)).
 pub type Tid = i32;

@@ -45,7 +45,7 @@ pub fn own_fd(fd: RawFd) -> OwnedFd {
 }
 
 /// Waits for any child or tracee, threads included. `None` when `block` is false and nothing
-/// has changed, or when [`super::wake`] interrupted it.
+/// has changed, or when a [`super::WakeTimer`] interrupted it.
 ///
 /// # Errors
 /// ECHILD when there is nothing left to wait for.

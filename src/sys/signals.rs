@@ -101,51 +101,6 @@ pub fn wait_signal(timeout: Option<Duration>) -> Option<(i32, bool)> {
     }
 }
 
-extern "C" fn do_nothing(_: i32) {}
-
-/// From now on [`wake`] of this thread interrupts its [`super::wait_any`]. Its signal is SIGCHLD,
-/// which nobody else wants; stops of tracees do not send it any more.
-///
-/// # Errors
-/// Those of sigaction(2).
-pub fn accept_wakes() -> nix::Result<()> {
-    // SAFETY: an all-zero sigaction is a valid value; the handler touches nothing, so it may run
-    // at any moment.
-    let result = unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = do_nothing as extern "C" fn(i32) as libc::sighandler_t;
-        action.sa_flags = libc::SA_NOCLDSTOP;
-        libc::sigaction(libc::SIGCHLD, &raw const action, std::ptr::null_mut())
-    };
-    if result == -1 {
-        return Err(Errno::last());
-    }
-    mask_sigchld(libc::SIG_UNBLOCK);
-    Ok(())
-}
-
-/// Undoes [`accept_wakes`] for this thread: no call of it is interrupted any more.
-pub fn refuse_wakes() {
-    mask_sigchld(libc::SIG_BLOCK);
-}
-
-fn mask_sigchld(how: i32) {
-    // SAFETY: the set is a live local that sigemptyset makes valid.
-    unsafe {
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        libc::sigaddset(&raw mut set, libc::SIGCHLD);
-        libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut());
-    }
-}
-
-/// Wakes a thread of ours that has called [`accept_wakes`]. It may come between two waits and
-/// have no effect: wake again until the thread has done what was asked.
-pub fn wake(thread: Tid) {
-    // SAFETY: plain numbers; the kernel checks them.
-    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::SIGCHLD) };
-}
-
 /// kill(2), real-time signals included.
 ///
 /// # Errors

@@ -16,7 +16,7 @@ pub fn as_tracee<T>(tid: Tid, mut attempt: impl FnMut() -> io::Result<T>) -> io:
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
         other => return other,
     };
-    let Some((uid, gid)) = ids_of(tid) else {
+    let Some((uid, gid)) = ids_of(tid).filter(|ids| *ids != own_ids()) else {
         return Err(refused);
     };
     // Both calls act on this thread alone and give back what was set before.
@@ -34,6 +34,11 @@ pub fn as_tracee<T>(tid: Tid, mut attempt: impl FnMut() -> io::Result<T>) -> io:
     setfsuid(own_uid);
     setfsgid(own_gid);
     result
+}
+
+/// Our IDs, as the kernel compares them with a tracee's.
+pub fn own_ids() -> (Uid, Gid) {
+    (nix::unistd::geteuid(), nix::unistd::getegid())
 }
 
 /// The real IDs of a process.

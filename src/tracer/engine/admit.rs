@@ -2,7 +2,7 @@
 
 use super::follow::Follower;
 use crate::sys::{self, Tid};
-use crate::tracer::credentials::ids_of;
+use crate::tracer::credentials::{ids_of, own_ids};
 use crate::tracer::stop::Stop;
 use crate::tracer::task::Lineage;
 use crate::tracer::tracees::Tracees;
@@ -40,16 +40,12 @@ impl<T: Tracees> Follower<'_, T> {
         let Some(admission) = &mut self.admission else {
             return;
         };
-        for pid in admission.door.asked() {
-            let answer = match seize(pid) {
-                Ok(()) => {
-                    self.tasks.admit(pid);
-                    admission.arriving.insert(pid);
-                    Answer::Followed
-                }
-                Err(_) => Answer::Refused,
-            };
-            admission.door.answer(pid, answer);
+        for pid in admission.door.wanted() {
+            if seize(pid).is_ok() {
+                self.tasks.admit(pid);
+                admission.arriving.insert(pid);
+                admission.door.answer(pid, Answer::Followed);
+            }
         }
     }
 
@@ -128,7 +124,9 @@ fn seize(pid: Tid) -> nix::Result<()> {
     match sys::seize_guest(pid) {
         // The kernel compares our real IDs with those of the process.
         Err(Errno::EPERM) => {
-            let (uid, gid) = ids_of(pid).ok_or(Errno::ESRCH)?;
+            let (uid, gid) = ids_of(pid)
+                .filter(|ids| *ids != own_ids())
+                .ok_or(Errno::EPERM)?;
             sys::with_real_ids(uid.as_raw(), gid.as_raw(), || sys::seize_guest(pid))??;
         }
         other => other?,

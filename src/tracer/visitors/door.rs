@@ -1,24 +1,23 @@
 //! Between the thread that finds visitors and the one that traces: whom to follow, and what came
 //! of it.
 
-use crate::sys::{self, Tid};
+use crate::sys::{Tid, WakeTimer};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What came of trying to follow a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// It is followed.
     Followed,
-    /// The kernel does not permit it yet.
-    Refused,
     /// It is none that should be followed.
     LetGo,
 }
 
 /// The requests of one thread and the answers of another.
 pub struct Door {
-    tracer: Tid,
+    timer: WakeTimer,
     state: Mutex<State>,
     incomplete: AtomicBool,
     logged: AtomicBool,
@@ -26,26 +25,38 @@ pub struct Door {
 
 #[derive(Default)]
 struct State {
-    asked: Vec<Tid>,
+    wanted: Vec<Tid>,
+    pace: Duration,
     answers: Vec<(Tid, Answer)>,
 }
 
 impl Door {
-    /// `tracer` is the thread that traces; it has called [`sys::accept_wakes`].
-    pub fn new(tracer: Tid) -> Self {
-        Self {
-            tracer,
+    /// `tracer` is the thread that traces; it calls [`crate::sys::accept_wakes`].
+    ///
+    /// # Errors
+    /// Those of timer_create(2).
+    pub fn new(tracer: Tid) -> nix::Result<Self> {
+        Ok(Self {
+            timer: WakeTimer::new(tracer)?,
             state: Mutex::default(),
             incomplete: AtomicBool::new(false),
             logged: AtomicBool::new(false),
-        }
+        })
     }
 
-    /// Asks the tracer to follow these, and wakes it. What it has not taken up yet is forgotten:
-    /// who still waits is asked for again.
-    pub fn ask(&self, tids: Vec<Tid>) {
-        self.state().asked = tids;
-        sys::wake(self.tracer);
+    /// Asks the tracer to follow these and nobody else, and to try it at this pace.
+    pub fn want(&self, tids: Vec<Tid>, pace: Duration) {
+        let mut state = self.state();
+        let pace = if tids.is_empty() {
+            Duration::ZERO
+        } else {
+            pace
+        };
+        if pace != state.pace {
+            self.timer.set(pace);
+            state.pace = pace;
+        }
+        state.wanted = tids;
     }
 
     /// What came of it since the last time.
@@ -54,13 +65,15 @@ impl Door {
     }
 
     /// For the tracer: whom to follow.
-    pub fn asked(&self) -> Vec<Tid> {
-        std::mem::take(&mut self.state().asked)
+    pub fn wanted(&self) -> Vec<Tid> {
+        self.state().wanted.clone()
     }
 
-    /// For the tracer: what came of it.
+    /// For the tracer: what came of it. Nobody wants it any more.
     pub fn answer(&self, tid: Tid, answer: Answer) {
-        self.state().answers.push((tid, answer));
+        let mut state = self.state();
+        state.wanted.retain(|wanted| *wanted != tid);
+        state.answers.push((tid, answer));
     }
 
     /// Some visitor was not followed from its first moment: the log of opened files is needed.

@@ -7,7 +7,7 @@ use super::pids::NewPids;
 use super::process::{ancestors, name, status, whereabouts};
 use super::{REMEDY, Wish};
 use crate::image_path::ImagePath;
-use crate::sys::{self, Tid};
+use crate::sys;
 use crate::tracer::observe::Observer;
 use crate::tracer::tracees::Tracees;
 use std::io;
@@ -39,7 +39,7 @@ impl Visitors {
         if !wish.is_on() {
             return Ok(None);
         }
-        let door = Arc::new(Door::new(nix::unistd::gettid().as_raw()));
+        let door = Arc::new(Door::new(nix::unistd::gettid().as_raw())?);
         let stop = Arc::new(AtomicBool::new(false));
         let mut finder = Finder {
             door: Arc::clone(&door),
@@ -105,28 +105,21 @@ impl<T: Tracees> Finder<T> {
             self.begin_log();
         }
         self.read_log();
-        std::thread::sleep(self.guests.pause(Instant::now(), BEAT));
+        std::thread::sleep(BEAT);
     }
 
     fn ask(&mut self, now: Instant) {
         for (pid, answer) in self.door.answers() {
             self.guests.on_answer(pid, answer);
         }
-        let mut asked: Vec<Tid> = Vec::new();
         for pid in self.guests.due(now) {
-            let (tries, finding) =
-                self.guests
-                    .on_look(pid, status(pid), || whereabouts(pid), || name(pid), now);
-            if tries {
-                asked.push(pid);
-            }
-            if let Some(finding) = finding {
+            let (place, name) = (|| whereabouts(pid), || name(pid));
+            if let Some(finding) = self.guests.on_look(pid, status(pid), place, name, now) {
                 self.tell(&finding);
             }
         }
-        if !asked.is_empty() {
-            self.door.ask(asked);
-        }
+        let (wanted, pace) = self.guests.wanted(now);
+        self.door.want(wanted, pace);
     }
 
     fn tell(&self, finding: &Finding) {

@@ -45,12 +45,16 @@ pub struct Guests {
 }
 
 /// The engine's `runc init` is there for 30 to 100 ms before it becomes the program, which it may
-/// be for less than one: only who tries often catches it.
-const HASTE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_micros(200));
-const CARE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(2));
-const PATIENCE: Duration = Duration::from_millis(50);
-/// How often those that are followed, or not to be, are looked at.
-const SLOW: Duration = Duration::from_millis(50);
+/// be for less than one: only who tries often catches it. Who waits for longer is in no hurry.
+const PACES: [(Duration, Duration); 2] = [
+    (Duration::from_millis(500), Duration::from_micros(500)),
+    (LONG, Duration::from_millis(2)),
+];
+const SLOWEST: Duration = Duration::from_millis(50);
+/// How long the engine never takes.
+const LONG: Duration = Duration::from_secs(5);
+/// How often those that are there for long are looked at.
+const LOOK: Duration = Duration::from_millis(50);
 
 impl Guests {
     /// None yet; `own` is our process.
@@ -93,7 +97,6 @@ impl Guests {
         if let Some(guest) = self.guests.get_mut(&pid) {
             guest.state = match answer {
                 Answer::Followed => State::Followed,
-                Answer::Refused => State::Waits,
                 Answer::LetGo => State::LetGo,
             };
         }
@@ -106,8 +109,7 @@ impl Guests {
         due.map(|(pid, _)| *pid).collect()
     }
 
-    /// Takes in a look at one that was due: its status, `None` when it is gone. True when the
-    /// tracer should try to follow it.
+    /// Takes in a look at one that was due: its status, `None` when it is gone.
     pub fn on_look(
         &mut self,
         pid: Tid,
@@ -115,55 +117,51 @@ impl Guests {
         place: impl FnOnce() -> Whereabouts,
         name: impl FnOnce() -> Option<String>,
         now: Instant,
-    ) -> (bool, Option<Finding>) {
-        let Some(guest) = self.guests.get_mut(&pid) else {
-            return (false, None);
-        };
+    ) -> Option<Finding> {
+        let guest = self.guests.get_mut(&pid)?;
         let Some(status) = status.filter(|status| status.runs) else {
             let missed = guest.state == State::Waits;
             let name = std::mem::take(&mut guest.name);
             self.guests.remove(&pid);
-            return (false, missed.then_some(Finding::Missed(name)));
+            return missed.then_some(Finding::Missed(name));
         };
         let age = now.saturating_duration_since(guest.since);
-        guest.next = now + pause(guest.state, age);
+        if age >= PACES[0].0 {
+            guest.next = now + LOOK;
+        }
         if status.tracer != 0 {
             // By us, or by one that will not share it.
             guest.state = State::Followed;
-            return (false, None);
+            return None;
         }
         // A traced process that has lost its tracer was replaced by one of its untraced threads.
         guest.state = match place() {
             Whereabouts::Here | Whereabouts::Unknown => State::Waits,
+            // nsenter(1) may still be on its way to our mounts.
             Whereabouts::Elsewhere | Whereabouts::Ours => State::LetGo,
         };
         if guest.state == State::LetGo {
-            return (false, None);
+            return None;
         }
         if let Some(name) = name() {
             guest.name = name;
         }
-        let refused = age >= CARE.0 && !guest.told;
+        let refused = age >= LONG && !guest.told;
         guest.told |= refused;
-        (true, refused.then(|| Finding::Refused(guest.name.clone())))
+        refused.then(|| Finding::Refused(guest.name.clone()))
     }
 
-    /// How long nothing is to be done at most.
-    pub fn pause(&self, now: Instant, idle: Duration) -> Duration {
-        let next = self.guests.values().map(|guest| guest.next).min();
-        next.map_or(idle, |next| next.saturating_duration_since(now).min(idle))
-    }
-}
-
-fn pause(state: State, age: Duration) -> Duration {
-    match state {
-        State::Followed | State::LetGo if age >= HASTE.0 => SLOW,
-        // nsenter(1) may still be on its way to our mounts.
-        State::LetGo => CARE.1,
-        State::Followed => SLOW,
-        State::Waits if age < HASTE.0 => HASTE.1,
-        State::Waits if age < CARE.0 => CARE.1,
-        State::Waits => PATIENCE,
+    /// Whom the tracer should try to follow, and how often.
+    pub fn wanted(&self, now: Instant) -> (Vec<Tid>, Duration) {
+        let waits = |guest: &&Guest| guest.state == State::Waits;
+        let pace = self.guests.values().filter(waits).map(|guest| {
+            let age = now.saturating_duration_since(guest.since);
+            let pace = PACES.iter().find(|(until, _)| age < *until);
+            pace.map_or(SLOWEST, |(_, pace)| *pace)
+        });
+        let pace = pace.min().unwrap_or(SLOWEST);
+        let waiting = self.guests.iter().filter(|(_, guest)| waits(guest));
+        (waiting.map(|(pid, _)| *pid).collect(), pace)
     }
 }
 
@@ -192,8 +190,12 @@ mod tests {
         status: Option<Status>,
         place: Whereabouts,
         now: Instant,
-    ) -> (bool, Option<Finding>) {
+    ) -> Option<Finding> {
         guests.on_look(40, status, || place, || Some("cat".to_owned()), now)
+    }
+
+    fn is_wanted(guests: &Guests, now: Instant) -> bool {
+        guests.wanted(now).0 == [40]
     }
 
     #[test]
@@ -240,18 +242,44 @@ mod tests {
     }
 
     #[test]
-    fn one_that_waits_is_tried_often_until_it_is_followed() {
+    fn one_that_waits_is_tried_until_it_is_followed() {
         let (mut guests, now) = guests();
         guests.on_sight(40, ENTERED, now);
-        let (tries, finding) = look(&mut guests, Some(ENTERED), Whereabouts::Unknown, now);
-        assert_eq!((tries, finding), (true, None));
-        assert_eq!(guests.pause(now, SLOW), HASTE.1);
+        assert_eq!(
+            look(&mut guests, Some(ENTERED), Whereabouts::Unknown, now),
+            None
+        );
+        assert!(is_wanted(&guests, now));
         guests.on_answer(40, Answer::Followed);
-        let later = now + HASTE.1;
-        let (tries, _) = look(&mut guests, Some(TRACED), Whereabouts::Here, later);
-        assert!(!tries);
-        assert_eq!(look(&mut guests, None, Whereabouts::Unknown, later).1, None);
-        assert!(guests.due(later + SLOW).is_empty());
+        assert!(!is_wanted(&guests, now));
+        assert_eq!(
+            look(&mut guests, Some(TRACED), Whereabouts::Here, now),
+            None
+        );
+        assert!(!is_wanted(&guests, now));
+        assert_eq!(look(&mut guests, None, Whereabouts::Unknown, now), None);
+        assert!(guests.due(now + LONG).is_empty());
+    }
+
+    #[test]
+    fn the_longer_one_waits_the_rarer_it_is_tried() {
+        let (mut guests, now) = guests();
+        guests.on_sight(40, ENTERED, now);
+        let pace = |guests: &Guests, age| guests.wanted(now + age).1;
+        assert_eq!(pace(&guests, Duration::ZERO), PACES[0].1);
+        assert_eq!(pace(&guests, PACES[0].0), PACES[1].1);
+        assert_eq!(pace(&guests, LONG), SLOWEST);
+        guests.on_sight(41, ENTERED, now + LONG);
+        assert_eq!(pace(&guests, LONG), PACES[0].1);
+    }
+
+    #[test]
+    fn one_that_lost_its_tracer_is_wanted_again() {
+        let (mut guests, now) = guests();
+        guests.on_sight(40, ENTERED, now);
+        look(&mut guests, Some(TRACED), Whereabouts::Here, now);
+        look(&mut guests, Some(ENTERED), Whereabouts::Here, now);
+        assert!(is_wanted(&guests, now));
     }
 
     #[test]
@@ -259,8 +287,7 @@ mod tests {
         let (mut guests, now) = guests();
         guests.on_sight(40, ENTERED, now);
         look(&mut guests, Some(ENTERED), Whereabouts::Here, now);
-        guests.on_answer(40, Answer::Refused);
-        let (_, finding) = look(&mut guests, None, Whereabouts::Unknown, now);
+        let finding = look(&mut guests, None, Whereabouts::Unknown, now);
         assert_eq!(finding, Some(Finding::Missed("cat".to_owned())));
     }
 
@@ -268,11 +295,11 @@ mod tests {
     fn one_that_may_not_be_followed_is_told_once() {
         let (mut guests, now) = guests();
         guests.on_sight(40, ENTERED, now);
-        let later = now + CARE.0;
-        let (tries, finding) = look(&mut guests, Some(ENTERED), Whereabouts::Here, later);
+        let later = now + LONG;
+        let finding = look(&mut guests, Some(ENTERED), Whereabouts::Here, later);
         assert_eq!(finding, Some(Finding::Refused("cat".to_owned())));
-        assert!(tries, "it may run another program soon");
-        let (_, finding) = look(&mut guests, Some(ENTERED), Whereabouts::Here, later);
+        assert!(is_wanted(&guests, later), "it may run another program soon");
+        let finding = look(&mut guests, Some(ENTERED), Whereabouts::Here, later);
         assert_eq!(finding, None);
     }
 
@@ -281,10 +308,12 @@ mod tests {
         let (mut guests, now) = guests();
         guests.on_sight(40, ENTERED, now);
         for place in [Whereabouts::Elsewhere, Whereabouts::Ours] {
-            assert!(!look(&mut guests, Some(ENTERED), place, now).0);
+            look(&mut guests, Some(ENTERED), place, now);
+            assert!(!is_wanted(&guests, now));
         }
-        assert!(look(&mut guests, Some(ENTERED), Whereabouts::Here, now).0);
+        look(&mut guests, Some(ENTERED), Whereabouts::Here, now);
+        assert!(is_wanted(&guests, now));
         look(&mut guests, Some(ENTERED), Whereabouts::Ours, now);
-        assert_eq!(look(&mut guests, None, Whereabouts::Unknown, now).1, None);
+        assert_eq!(look(&mut guests, None, Whereabouts::Unknown, now), None);
     }
 }
