@@ -28,7 +28,7 @@ fn what_a_process_holds_when_it_is_first_seen_counts_as_used() {
                 place,
                 access,
                 origin,
-            } => (place.path.to_string(), *access, origin.call),
+            } => (place.path.to_string(), *access, origin.call.clone()),
             other => panic!("{other:?}"),
         })
         .collect();
