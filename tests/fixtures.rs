@@ -71,6 +71,7 @@ fixtures! {
     setuid_worker
     shared_cwd
     sigkill_storm
+    signal_counter
     sigterm_reader
     threads
     unix_connect

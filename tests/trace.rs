@@ -231,6 +231,7 @@ engines! {
         setuid_worker
         shared_cwd
         sigkill_storm
+        signal_counter
         sigterm_reader
         threads
         unix_connect

@@ -7,6 +7,7 @@
 use super::Tid;
 use nix::errno::Errno;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A set of signals as the kernel has it: bit N-1 is signal N.
@@ -63,6 +64,10 @@ pub fn take_over_signals() -> SavedSignals {
     if sigchld_ignored {
         set_disposition(libc::SIGCHLD, false);
     }
+    // musl unblocks two real-time signals when the first thread is made: that must be over.
+    let _ = std::thread::Builder::new()
+        .spawn(|| ())
+        .map(JoinHandle::join);
     SavedSignals {
         mask: change_mask(libc::SIG_SETMASK, ALL),
         sigchld_ignored,

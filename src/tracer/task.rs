@@ -28,11 +28,25 @@ pub enum Notice {
     Ended,
 }
 
+/// Where a thread comes from; what it starts comes from there too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lineage {
+    /// The command.
+    #[default]
+    Command,
+    /// A process that has entered from outside.
+    Visitor,
+    /// Such a process as long as it runs a program that is none of the image's: the container
+    /// engine's own. With its next program it becomes a visitor.
+    Runtime,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Task {
     parent: Option<Tid>,
     /// Whether one of its own stops was seen: its parent may have told of it before.
     seen: bool,
+    lineage: Lineage,
 }
 
 /// All threads that are followed.
@@ -43,6 +57,8 @@ pub struct TaskTable {
     ended_early: BTreeSet<Tid>,
     main: Tid,
     main_end: Option<End>,
+    /// How many of the tasks are none of the command's.
+    visitors: usize,
 }
 
 impl TaskTable {
@@ -53,7 +69,65 @@ impl TaskTable {
             ended_early: BTreeSet::new(),
             main,
             main_end: None,
+            visitors: 0,
         }
+    }
+
+    /// Follows a process that has entered from outside. The trace does not wait for its end.
+    pub fn admit(&mut self, tid: Tid) {
+        self.remove(tid);
+        let task = Task {
+            seen: true,
+            lineage: Lineage::Visitor,
+            ..Task::default()
+        };
+        self.tasks.insert(tid, task);
+        self.visitors += 1;
+    }
+
+    /// Does not follow a thread any more.
+    pub fn dismiss(&mut self, tid: Tid) {
+        self.remove(tid);
+    }
+
+    /// Where a thread that is followed comes from.
+    pub fn lineage(&self, tid: Tid) -> Lineage {
+        if self.visitors == 0 {
+            return Lineage::Command;
+        }
+        self.tasks
+            .get(&tid)
+            .map(|task| task.lineage)
+            .unwrap_or_default()
+    }
+
+    /// A visitor runs a program that is none of the image's.
+    pub fn on_runtime(&mut self, tid: Tid) {
+        if let Some(task) = self.tasks.get_mut(&tid)
+            && task.lineage == Lineage::Visitor
+        {
+            task.lineage = Lineage::Runtime;
+        }
+    }
+
+    /// All threads that come from outside.
+    pub fn visitors(&self) -> Vec<Tid> {
+        let comes_from_outside = |task: &Task| task.lineage != Lineage::Command;
+        self.tasks
+            .iter()
+            .filter(|(_, task)| comes_from_outside(task))
+            .map(|(tid, _)| *tid)
+            .collect()
+    }
+
+    /// Whether any thread that comes from outside is followed.
+    pub fn has_visitors(&self) -> bool {
+        self.visitors > 0
+    }
+
+    /// Whether this thread is followed.
+    pub fn contains(&self, tid: Tid) -> bool {
+        self.tasks.contains_key(&tid)
     }
 
     /// How the command itself ended, once it has.
@@ -61,9 +135,9 @@ impl TaskTable {
         self.main_end
     }
 
-    /// Whether nothing is left to follow.
+    /// Whether nothing is left that the trace waits for.
     pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+        self.tasks.len() == self.visitors
     }
 
     /// The threads that are followed now.
@@ -102,7 +176,7 @@ impl TaskTable {
         if tid == self.main {
             self.main_end = Some(end);
         }
-        let task = self.tasks.remove(&tid);
+        let task = self.remove(tid);
         if tid != self.main && task.is_none_or(|task| task.parent.is_none()) {
             // Its parent has yet to tell of it; or it is an orphan that we reap as PID 1.
             self.ended_early.insert(tid);
@@ -114,16 +188,35 @@ impl TaskTable {
         if self.ended_early.remove(&child) {
             return;
         }
-        self.tasks.entry(child).or_default().parent = Some(parent);
+        let lineage = self.lineage(parent);
+        let task = self.tasks.entry(child).or_default();
+        task.parent = Some(parent);
+        if lineage != Lineage::Command && task.lineage == Lineage::Command {
+            task.lineage = lineage;
+            self.visitors += 1;
+        }
     }
 
     /// The thread that called execve(2) goes on under its leader's ID; its own is gone without
     /// another word.
     fn on_exec(&mut self, tid: Tid, former: Tid) -> Notice {
         if former != tid {
-            self.tasks.remove(&former);
+            self.remove(former);
+        }
+        if self.lineage(tid) == Lineage::Runtime
+            && let Some(task) = self.tasks.get_mut(&tid)
+        {
+            task.lineage = Lineage::Visitor;
         }
         Notice::Program(former)
+    }
+
+    fn remove(&mut self, tid: Tid) -> Option<Task> {
+        let task = self.tasks.remove(&tid);
+        if task.is_some_and(|task| task.lineage != Lineage::Command) {
+            self.visitors -= 1;
+        }
+        task
     }
 }
 
@@ -207,6 +300,49 @@ mod tests {
         let (action, notice) = table.on_stop(99, Stop::Ended(End::Exited(0)), 0);
         assert_eq!((action, notice), (Action::Gone, None));
         assert_eq!(table.live().collect::<Vec<_>>(), [MAIN]);
+    }
+
+    #[test]
+    fn the_trace_does_not_wait_for_visitors_nor_for_what_they_start() {
+        let mut table = table();
+        table.admit(50);
+        table.on_stop(50, Stop::Spawned, 51);
+        table.on_stop(52, Stop::Trap, 0);
+        table.on_stop(50, Stop::Spawned, 52);
+        assert_eq!(table.visitors(), [50, 51, 52]);
+        assert_eq!(table.lineage(MAIN), Lineage::Command);
+        table.on_stop(MAIN, Stop::Ended(End::Exited(0)), 0);
+        assert!(table.is_empty());
+        table.on_stop(51, Stop::Ended(End::Exited(0)), 0);
+        table.dismiss(50);
+        table.on_stop(52, Stop::Exec, 52);
+        assert_eq!(table.visitors(), [52]);
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn the_engines_own_program_becomes_a_visitor_with_the_next_one() {
+        let mut table = table();
+        table.admit(50);
+        table.on_runtime(50);
+        table.on_stop(50, Stop::Spawned, 51);
+        assert_eq!(table.lineage(51), Lineage::Runtime);
+        table.on_stop(50, Stop::Exec, 50);
+        assert_eq!(table.lineage(50), Lineage::Visitor);
+        table.on_runtime(MAIN);
+        assert_eq!(table.lineage(MAIN), Lineage::Command);
+        assert!(!table.is_empty());
+    }
+
+    #[test]
+    fn a_process_that_is_admitted_again_counts_once() {
+        let mut table = table();
+        table.admit(50);
+        table.admit(50);
+        table.on_stop(50, Stop::Ended(End::Exited(0)), 0);
+        table.on_stop(MAIN, Stop::Ended(End::Exited(0)), 0);
+        assert!(table.is_empty());
+        assert!(!table.has_visitors());
     }
 
     /// The stops of a main process, two children and a thread, in the order of each one's life.
