@@ -116,8 +116,7 @@ impl State {
             self.witness = None;
         }
         let group = matches!(testimony, Some(Ok(true)));
-        let own = received.sender == getpid().as_raw();
-        if received.from_kernel || own || (group && self.live.contains(&received.sender)) {
+        if received.from_kernel || (group && self.live.contains(&received.sender)) {
             Source::Settled
         } else if group {
             Source::Group

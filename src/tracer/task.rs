@@ -43,6 +43,8 @@ pub struct TaskTable {
     ended_early: BTreeSet<Tid>,
     main: Tid,
     main_end: Option<End>,
+    /// Whether the kernel would not let anybody inside stop the command.
+    main_is_init: bool,
 }
 
 impl TaskTable {
@@ -53,7 +55,15 @@ impl TaskTable {
             ended_early: BTreeSet::new(),
             main,
             main_end: None,
+            main_is_init: false,
         }
+    }
+
+    /// The command stands in the place of PID 1, which cannot be stopped from inside its PID
+    /// namespace (pid_namespaces(7)), and which nobody would let go on.
+    pub fn with_main_as_init(mut self) -> Self {
+        self.main_is_init = true;
+        self
     }
 
     /// How the command itself ended, once it has.
@@ -92,6 +102,9 @@ impl TaskTable {
             }
             Stop::Exec => (Action::Resume(0), Some(self.on_exec(tid, message as Tid))),
             Stop::Syscall | Stop::Seccomp => (Action::Resume(0), Some(Notice::Call)),
+            Stop::Signal(libc::SIGSTOP) if tid == self.main && self.main_is_init => {
+                (Action::Resume(0), first)
+            }
             Stop::Signal(signal) => (Action::Resume(signal), first),
             Stop::Group(_) => (Action::Listen, first),
             Stop::Trap | Stop::Other | Stop::Ended(_) => (Action::Resume(0), first),
@@ -188,6 +201,16 @@ mod tests {
         assert_eq!(action, Action::Listen);
         let (action, _) = table.on_stop(MAIN, Stop::Trap, 0);
         assert_eq!(action, Action::Resume(0));
+    }
+
+    #[test]
+    fn the_command_in_place_of_pid_1_is_not_stopped() {
+        let mut table = table().with_main_as_init();
+        table.on_stop(MAIN, Stop::Spawned, 11);
+        for (tid, delivered) in [(MAIN, 0), (11, libc::SIGSTOP)] {
+            let (action, _) = table.on_stop(tid, Stop::Signal(libc::SIGSTOP), 0);
+            assert_eq!(action, Action::Resume(delivered));
+        }
     }
 
     #[test]
