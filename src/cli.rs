@@ -75,6 +75,9 @@ pub struct RunArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub engine: EngineArgs,
+    /// Processes that enter the container from outside (docker exec, health checks)
+    #[arg(long, value_enum, env = "MICROPACKER_VISITORS", default_value = "auto")]
+    pub visitors: VisitorsName,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub log: LogArgs,
@@ -188,6 +191,17 @@ pub enum EngineName {
     Seccomp,
     /// Stops at every system call
     Syscall,
+}
+
+/// `--visitors`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VisitorsName {
+    /// Follow them in a container, and log opened files from the first of them on
+    Auto,
+    /// Look for them everywhere, and log opened files from the start
+    Full,
+    /// Neither
+    Off,
 }
 
 /// `--listed`.

@@ -13,6 +13,7 @@ use crate::sys;
 use crate::tracer::engine::{Choice, Wish};
 use crate::tracer::launch::{Command, LaunchError};
 use crate::tracer::stop::End;
+use crate::tracer::visitors;
 use control::{About, Control, PackNow, Session};
 use follow::Started;
 use nix::errno::Errno;
@@ -27,6 +28,8 @@ pub struct Request {
     pub context: Context,
     /// How it is traced.
     pub manner: Manner,
+    /// What is done about processes that enter from outside.
+    pub visitors: visitors::Wish,
     /// How long the application may take to end once it was told to.
     pub stop_timeout: Option<Duration>,
     /// Writes the outputs from what was seen so far, while the trace goes on.
@@ -95,6 +98,7 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     });
     let end = started.follow(
         request.stop_timeout,
+        request.visitors,
         move |event| emitter.emit(event),
         |tid, lives| control.on_change(tid, lives),
     )?;
@@ -132,7 +136,12 @@ pub fn join(command: &Command, manner: Manner, session: Session) -> Result<End, 
         }
     };
     let (mut emitter, telling) = session.start().map_err(resources)?;
-    let end = started.follow(None, move |event| emitter.emit(event), |_, _| {});
+    let end = started.follow(
+        None,
+        visitors::Wish::Off,
+        move |event| emitter.emit(event),
+        |_, _| {},
+    );
     telling.finish();
     end
 }

@@ -11,5 +11,7 @@ pub mod syscall;
 pub mod task;
 pub mod tracees;
 pub mod visible;
+pub mod visitors;
 
 mod credentials;
+mod holdings;

@@ -57,7 +57,7 @@ is_started_plainly() {
 # are_gained_in CONFIGURATION: whether set-user-ID programs keep their meaning under trace.
 are_gained_in() { [ ${#gains[@]} -eq 0 ] || [[ " ${gains_in[*]} " == *" $1 "* ]]; }
 
-# losses_of_gains: each set-user-ID program that gained nothing was told, with the remedy.
+# losses_of_gains: each set-user-ID program that gained nothing was told, with the remedy. That is all that can be asked there.
 losses_of_gains() {
   local program
   step 'telling what set-user-ID programs lose'
@@ -65,22 +65,28 @@ losses_of_gains() {
     grep -F -- "$program" "$directory/traced.stderr" | grep -qF -- '--cap-add SYS_PTRACE' ||
       { echo "nothing is said of $program" >&2; return 1; }
   done
+  touch "$directory/told"
 }
 
-# compare_entries CASE CONFIGURATION: what full privileges ship, this configuration ships too, or its case explains why not.
-compare_entries() {
-  local base=$work/$1/${configurations[0]}/entries path
-  : >"$directory/missing"
-  [ -e "$base" ] && are_gained_in "$2" || return 0
+# list_missing CONFIGURATION: what full privileges ship and this configuration does not, but for what its case explains; and what it ships beyond.
+list_missing() {
+  local base=$directory/../${configurations[0]}/entries path
+  [ -e "$base" ] || return 0
   LC_ALL=C comm -23 "$base" "$directory/entries" | while IFS= read -r path; do
-    is_explained "$2" "/${path%/}" || echo "/$path"
+    is_explained "$1" "/${path%/}" || echo "/$path"
   done >"$directory/missing"
   LC_ALL=C comm -13 "$base" "$directory/entries" >"$directory/more"
-  [ ! -s "$directory/missing" ] || {
+}
+
+# none_missing CONFIGURATION
+none_missing() {
+  # What a program would have used that gained nothing was told.
+  [ -s "$directory/missing" ] && are_gained_in "$1" || return 0
+  {
     echo "missing against ${configurations[0]}, of which $(lost "$directory") warnings may tell:"
     cat "$directory/missing"
-    return 1
   } >&2
+  return 1
 }
 
 # is_explained CONFIGURATION PATH

@@ -63,7 +63,7 @@ stop_podman() {
   podman_holder=''
 }
 
-# run_on_host CASE: its job as an ordinary user in no container at all, but for the root directory.
+# run_on_host CASE CONFIGURATION: its job as an ordinary user in no container at all, but for the root directory.
 run_on_host() {
   local tree=$directory/tree micro=$directory/micro-tree
   step 'making the tree'
@@ -79,7 +79,7 @@ run_on_host() {
     "${tracing_options[@]}" -- "${entrypoint[@]}"
   same_answers traced
   mv "$tree"/out/* "$out/"
-  check_outputs
+  check_outputs "$2"
   step 'micro image'
   tar --extract --numeric-owner --xattrs --directory "$micro" --file "$out/rootfs.tar"
   run_in_tree "$micro" micro "${entrypoint[@]}"

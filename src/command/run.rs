@@ -3,7 +3,7 @@
 use super::ship::{Outputs, Shipped, options, ship, summary};
 use super::start::{Startable, environment, manner};
 use super::{Failure, current_directory, one_line, start_logging};
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, VisitorsName};
 use crate::exit;
 use crate::image_fs::HostFs;
 use crate::recording::{Context as RunContext, Recording};
@@ -11,6 +11,7 @@ use crate::resolve::Options;
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
 use crate::supervisor::{Request, Traced, end_like, supervise};
+use crate::tracer::visitors;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -34,6 +35,11 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         command: startable.command.clone(),
         context: context(&args.command)?,
         manner: manner(&args.engine),
+        visitors: match args.visitors {
+            VisitorsName::Auto => visitors::Wish::Auto,
+            VisitorsName::Full => visitors::Wish::Full,
+            VisitorsName::Off => visitors::Wish::Off,
+        },
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
         pack: pack_now(&packer),
         outputs: packer.absolute_outputs(),

@@ -12,6 +12,7 @@ use crate::tracer::launch::{Command, Launched, launch};
 use crate::tracer::observe::Observer;
 use crate::tracer::stop::End;
 use crate::tracer::tracees::ProcTracees;
+use crate::tracer::visitors::{self, Visitors};
 use nix::errno::Errno;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -66,6 +67,7 @@ impl Started {
     pub fn follow(
         mut self,
         stop_timeout: Option<Duration>,
+        wish: visitors::Wish,
         emit: impl FnMut(Event) + Send + 'static,
         on_change: impl FnMut(Tid, bool),
     ) -> Result<End, SuperviseError> {
@@ -98,10 +100,18 @@ impl Started {
                 })
                 .map_err(resources)?;
         }
+        let visitors = Visitors::start(wish, &observer).map_err(resources)?;
         self.launched.go();
         let mut watchers = Watchers { signals, on_change };
         let follower = Follower::new(self.launched.pid, &self.choice, &observer, &mut watchers);
-        let Outcome { end, ran } = follower.run().map_err(SuperviseError::Trace)?;
+        let door = visitors
+            .as_ref()
+            .map(|visitors| Arc::clone(visitors.door()));
+        let outcome = follower.with_visitors(door).run();
+        if let Some(visitors) = visitors {
+            visitors.finish();
+        }
+        let Outcome { end, ran } = outcome.map_err(SuperviseError::Trace)?;
         watchers.signals.close();
         // A signal may have ended it before it could run the command.
         if !ran && let End::Exited(_) = end {

@@ -60,21 +60,19 @@ pub fn own_fd(fd: RawFd) -> OwnedFd {
 }
 
 /// Waits for any child or tracee, threads included. `None` when `block` is false and nothing
-/// has changed.
+/// has changed, or when a [`super::WakeTimer`] interrupted it.
 ///
 /// # Errors
 /// ECHILD when there is nothing left to wait for.
 pub fn wait_any(block: bool) -> nix::Result<Option<(Tid, WaitStatus)>> {
     let mut status = 0;
     let flags = libc::__WALL | if block { 0 } else { libc::WNOHANG };
-    loop {
-        // SAFETY: `status` is a valid place for the one word that the kernel writes.
-        match unsafe { libc::waitpid(-1, &raw mut status, flags) } {
-            0 => return Ok(None),
-            -1 if Errno::last() == Errno::EINTR => {}
-            -1 => return Err(Errno::last()),
-            tid => return Ok(Some((tid, status))),
-        }
+    // SAFETY: `status` is a valid place for the one word that the kernel writes.
+    match unsafe { libc::waitpid(-1, &raw mut status, flags) } {
+        0 => Ok(None),
+        -1 if Errno::last() == Errno::EINTR => Ok(None),
+        -1 => Err(Errno::last()),
+        tid => Ok(Some((tid, status))),
     }
 }
 
@@ -121,6 +119,32 @@ pub fn wait_for(child: Tid) -> nix::Result<()> {
 /// EPERM where the kernel or the container forbids it.
 pub fn seize(tid: Tid) -> nix::Result<()> {
     request(libc::PTRACE_SEIZE as Request, tid, 0, OPTIONS as usize)
+}
+
+/// PTRACE_SEIZE of a process that is not ours: it does not die with us.
+///
+/// # Errors
+/// EPERM where it is forbidden, or the process has a tracer; ESRCH when there is no such process.
+/// Waits while the process is in execve(2).
+pub fn seize_guest(tid: Tid) -> nix::Result<()> {
+    let options = OPTIONS & !libc::PTRACE_O_EXITKILL;
+    request(libc::PTRACE_SEIZE as Request, tid, 0, options as usize)
+}
+
+/// PTRACE_INTERRUPT.
+///
+/// # Errors
+/// As [`resume`].
+pub fn interrupt(tid: Tid) -> nix::Result<()> {
+    request(libc::PTRACE_INTERRUPT as Request, tid, 0, 0)
+}
+
+/// PTRACE_DETACH, delivering `signal` (0: none).
+///
+/// # Errors
+/// As [`resume`].
+pub fn detach(tid: Tid, signal: i32) -> nix::Result<()> {
+    request(libc::PTRACE_DETACH as Request, tid, 0, signal as usize)
 }
 
 /// PTRACE_CONT, delivering `signal` (0: none).

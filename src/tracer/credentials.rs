@@ -16,7 +16,7 @@ pub fn as_tracee<T>(tid: Tid, mut attempt: impl FnMut() -> io::Result<T>) -> io:
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
         other => return other,
     };
-    let Some((uid, gid)) = ids_of(tid) else {
+    let Some((uid, gid)) = ids_of(tid).filter(|ids| *ids != own_ids()) else {
         return Err(refused);
     };
     // Both calls act on this thread alone and give back what was set before.
@@ -36,7 +36,13 @@ pub fn as_tracee<T>(tid: Tid, mut attempt: impl FnMut() -> io::Result<T>) -> io:
     result
 }
 
-fn ids_of(tid: Tid) -> Option<(Uid, Gid)> {
+/// Our IDs, as the kernel compares them with a tracee's.
+pub fn own_ids() -> (Uid, Gid) {
+    (nix::unistd::geteuid(), nix::unistd::getegid())
+}
+
+/// The real IDs of a process.
+pub fn ids_of(tid: Tid) -> Option<(Uid, Gid)> {
     let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
     let real = |field: &str| -> Option<u32> {
         let line = status.lines().find_map(|line| line.strip_prefix(field))?;

@@ -1,5 +1,6 @@
 //! How path lookups reach us, and which way is taken here.
 
+mod admit;
 mod choose;
 mod follow;
 mod notify;

@@ -10,6 +10,7 @@ mod places;
 mod sockets;
 #[cfg(test)]
 mod tests;
+mod visitors;
 
 use super::gains::Hindrance;
 use super::memory::read_path;
@@ -387,7 +388,8 @@ impl<T: Tracees> Observer<T> {
         ));
     }
 
-    fn lose(&mut self, what: String) {
+    /// Something cannot be seen: what, where, and what to do.
+    pub fn lose(&mut self, what: String) {
         (self.emit)(Event::Lost(Loss { what, count: 1 }));
     }
 }

@@ -1,5 +1,8 @@
 //! Which threads are followed, and what each stop asks for: a pure state machine.
 
+#[cfg(test)]
+mod tests;
+
 use super::stop::{End, Stop};
 use crate::sys::{Message, Tid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,11 +31,25 @@ pub enum Notice {
     Ended,
 }
 
+/// Where a thread comes from; what it starts comes from there too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lineage {
+    /// The command.
+    #[default]
+    Command,
+    /// A process that has entered from outside.
+    Visitor,
+    /// Such a process as long as it runs a program that is none of the image's: the container
+    /// engine's own. With its next program it becomes a visitor.
+    Runtime,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Task {
     parent: Option<Tid>,
     /// Whether one of its own stops was seen: its parent may have told of it before.
     seen: bool,
+    lineage: Lineage,
 }
 
 /// All threads that are followed.
@@ -45,6 +62,8 @@ pub struct TaskTable {
     main_end: Option<End>,
     /// Whether the kernel would not let anybody inside stop the command.
     main_is_init: bool,
+    /// How many of the tasks are none of the command's.
+    visitors: usize,
 }
 
 impl TaskTable {
@@ -55,6 +74,7 @@ impl TaskTable {
             ended_early: BTreeSet::new(),
             main,
             main_end: None,
+            visitors: 0,
             main_is_init: false,
         }
     }
@@ -66,14 +86,71 @@ impl TaskTable {
         self
     }
 
+    /// Follows a process that has entered from outside. The trace does not wait for its end.
+    pub fn admit(&mut self, tid: Tid) {
+        self.remove(tid);
+        let task = Task {
+            seen: true,
+            lineage: Lineage::Visitor,
+            ..Task::default()
+        };
+        self.tasks.insert(tid, task);
+        self.visitors += 1;
+    }
+
+    /// Does not follow a thread any more.
+    pub fn dismiss(&mut self, tid: Tid) {
+        self.remove(tid);
+    }
+
+    /// Where a thread that is followed comes from.
+    pub fn lineage(&self, tid: Tid) -> Lineage {
+        if self.visitors == 0 {
+            return Lineage::Command;
+        }
+        self.tasks
+            .get(&tid)
+            .map(|task| task.lineage)
+            .unwrap_or_default()
+    }
+
+    /// A visitor runs a program that is none of the image's.
+    pub fn on_runtime(&mut self, tid: Tid) {
+        if let Some(task) = self.tasks.get_mut(&tid)
+            && task.lineage == Lineage::Visitor
+        {
+            task.lineage = Lineage::Runtime;
+        }
+    }
+
+    /// All threads that come from outside.
+    pub fn visitors(&self) -> Vec<Tid> {
+        let comes_from_outside = |task: &Task| task.lineage != Lineage::Command;
+        self.tasks
+            .iter()
+            .filter(|(_, task)| comes_from_outside(task))
+            .map(|(tid, _)| *tid)
+            .collect()
+    }
+
+    /// Whether any thread that comes from outside is followed.
+    pub fn has_visitors(&self) -> bool {
+        self.visitors > 0
+    }
+
+    /// Whether this thread is followed.
+    pub fn contains(&self, tid: Tid) -> bool {
+        self.tasks.contains_key(&tid)
+    }
+
     /// How the command itself ended, once it has.
     pub fn main_end(&self) -> Option<End> {
         self.main_end
     }
 
-    /// Whether nothing is left to follow.
+    /// Whether nothing is left that the trace waits for.
     pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+        self.tasks.len() == self.visitors
     }
 
     /// The threads that are followed now.
@@ -115,7 +192,7 @@ impl TaskTable {
         if tid == self.main {
             self.main_end = Some(end);
         }
-        let task = self.tasks.remove(&tid);
+        let task = self.remove(tid);
         if tid != self.main && task.is_none_or(|task| task.parent.is_none()) {
             // Its parent has yet to tell of it; or it is an orphan that we reap as PID 1.
             self.ended_early.insert(tid);
@@ -127,146 +204,34 @@ impl TaskTable {
         if self.ended_early.remove(&child) {
             return;
         }
-        self.tasks.entry(child).or_default().parent = Some(parent);
+        let lineage = self.lineage(parent);
+        let task = self.tasks.entry(child).or_default();
+        task.parent = Some(parent);
+        if lineage != Lineage::Command && task.lineage == Lineage::Command {
+            task.lineage = lineage;
+            self.visitors += 1;
+        }
     }
 
     /// The thread that called execve(2) goes on under its leader's ID; its own is gone without
     /// another word.
     fn on_exec(&mut self, tid: Tid, former: Tid) -> Notice {
         if former != tid {
-            self.tasks.remove(&former);
+            self.remove(former);
+        }
+        if self.lineage(tid) == Lineage::Runtime
+            && let Some(task) = self.tasks.get_mut(&tid)
+        {
+            task.lineage = Lineage::Visitor;
         }
         Notice::Program(former)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const MAIN: Tid = 10;
-
-    fn table() -> TaskTable {
-        TaskTable::new(MAIN)
-    }
-
-    #[test]
-    fn a_childs_first_stop_may_precede_the_fork_event() {
-        let mut table = table();
-        let (action, notice) = table.on_stop(11, Stop::Trap, 0);
-        assert_eq!(
-            (action, notice),
-            (Action::Resume(0), Some(Notice::Born(None)))
-        );
-        table.on_stop(MAIN, Stop::Spawned, 11);
-        assert_eq!(table.parent(11), Some(MAIN));
-    }
-
-    #[test]
-    fn a_birth_is_told_once_whichever_stop_comes_first() {
-        let mut table = table();
-        table.on_stop(MAIN, Stop::Spawned, 11);
-        let (_, notice) = table.on_stop(11, Stop::Trap, 0);
-        assert_eq!(notice, Some(Notice::Born(Some(MAIN))));
-        let (_, notice) = table.on_stop(11, Stop::Trap, 0);
-        assert_eq!(notice, None);
-    }
-
-    #[test]
-    fn a_child_that_died_before_its_fork_event_is_not_waited_for() {
-        let mut table = table();
-        table.on_stop(11, Stop::Ended(End::Killed(9)), 0);
-        table.on_stop(MAIN, Stop::Spawned, 11);
-        table.on_stop(MAIN, Stop::Ended(End::Exited(0)), 0);
-        assert!(table.is_empty());
-    }
-
-    #[test]
-    fn exec_by_another_thread_drops_its_old_id() {
-        let mut table = table();
-        table.on_stop(MAIN, Stop::Spawned, 12);
-        table.on_stop(12, Stop::Trap, 0);
-        let (_, notice) = table.on_stop(MAIN, Stop::Exec, 12);
-        assert_eq!(notice, Some(Notice::Program(12)));
-        assert_eq!(table.live().collect::<Vec<_>>(), [MAIN]);
-    }
-
-    #[test]
-    fn signals_are_delivered_and_group_stops_listened_to() {
-        let mut table = table();
-        let (action, _) = table.on_stop(MAIN, Stop::Signal(64), 0);
-        assert_eq!(action, Action::Resume(64));
-        let (action, _) = table.on_stop(MAIN, Stop::Group(libc::SIGTSTP), 0);
-        assert_eq!(action, Action::Listen);
-        let (action, _) = table.on_stop(MAIN, Stop::Trap, 0);
-        assert_eq!(action, Action::Resume(0));
-    }
-
-    #[test]
-    fn the_command_in_place_of_pid_1_is_not_stopped() {
-        let mut table = table().with_main_as_init();
-        table.on_stop(MAIN, Stop::Spawned, 11);
-        for (tid, delivered) in [(MAIN, 0), (11, libc::SIGSTOP)] {
-            let (action, _) = table.on_stop(tid, Stop::Signal(libc::SIGSTOP), 0);
-            assert_eq!(action, Action::Resume(delivered));
+    fn remove(&mut self, tid: Tid) -> Option<Task> {
+        let task = self.tasks.remove(&tid);
+        if task.is_some_and(|task| task.lineage != Lineage::Command) {
+            self.visitors -= 1;
         }
-    }
-
-    #[test]
-    fn the_commands_end_is_kept_while_others_live_on() {
-        let mut table = table();
-        table.on_stop(MAIN, Stop::Spawned, 11);
-        table.on_stop(MAIN, Stop::Ended(End::Exited(3)), 0);
-        assert_eq!(table.main_end(), Some(End::Exited(3)));
-        assert!(!table.is_empty());
-        table.on_stop(11, Stop::Ended(End::Exited(0)), 0);
-        assert!(table.is_empty());
-    }
-
-    #[test]
-    fn ends_of_processes_that_are_not_followed_change_nothing() {
-        let mut table = table();
-        let (action, notice) = table.on_stop(99, Stop::Ended(End::Exited(0)), 0);
-        assert_eq!((action, notice), (Action::Gone, None));
-        assert_eq!(table.live().collect::<Vec<_>>(), [MAIN]);
-    }
-
-    /// The stops of a main process, two children and a thread, in the order of each one's life.
-    fn lives() -> Vec<Vec<(Tid, Stop, Message)>> {
-        let end = Stop::Ended(End::Exited(0));
-        vec![
-            vec![
-                (MAIN, Stop::Exec, MAIN as Message),
-                (MAIN, Stop::Spawned, 11),
-                (MAIN, Stop::Spawned, 12),
-                (MAIN, Stop::Spawned, 13),
-                (MAIN, end, 0),
-            ],
-            vec![(11, Stop::Trap, 0), (11, Stop::Seccomp, 0), (11, end, 0)],
-            vec![(12, Stop::Trap, 0), (12, Stop::Signal(34), 0), (12, end, 0)],
-            vec![(13, end, 0)],
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn any_interleaving_resumes_each_stop_once_and_ends_empty(
-            picks in proptest::collection::vec(0usize..4, 64)) {
-            let mut table = table();
-            let mut lives = lives();
-            let mut picks = picks.into_iter().chain((0..4).cycle());
-            while lives.iter().any(|life| !life.is_empty()) {
-                let life = &mut lives[picks.next().expect("endless")];
-                if life.is_empty() {
-                    continue;
-                }
-                let (tid, stop, message) = life.remove(0);
-                let (action, _) = table.on_stop(tid, stop, message);
-                prop_assert_eq!(matches!(stop, Stop::Ended(_)), action == Action::Gone);
-            }
-            prop_assert!(table.is_empty());
-            prop_assert_eq!(table.main_end(), Some(End::Exited(0)));
-        }
+        task
     }
 }

@@ -3,6 +3,7 @@
 
 use super::credentials::as_tracee;
 use super::gains::Privileges;
+use super::holdings;
 use super::memory::Memories;
 use crate::image_path::ImagePath;
 use crate::sys::Tid;
@@ -58,6 +59,12 @@ pub trait Tracees {
     fn on_start(&mut self, tid: Tid);
     /// A thread ended.
     fn on_end(&mut self, tid: Tid);
+    /// Whether its program is the file that we see under that name.
+    fn runs_what_is_seen(&mut self, tid: Tid) -> bool;
+    /// What it has mapped, holds open and is in, each with a word in place of a call's name.
+    fn holdings(&mut self, tid: Tid) -> Vec<(&'static str, ImagePath)>;
+    /// The file that it was told to execute, as it was spelled.
+    fn executed(&mut self, tid: Tid) -> Option<Vec<u8>>;
 }
 
 /// Real tracees.
@@ -140,5 +147,17 @@ impl Tracees for ProcTracees {
 
     fn on_end(&mut self, tid: Tid) {
         self.memories.forget(tid);
+    }
+    fn runs_what_is_seen(&mut self, tid: Tid) -> bool {
+        holdings::runs_what_is_seen(tid)
+    }
+
+    fn holdings(&mut self, tid: Tid) -> Vec<(&'static str, ImagePath)> {
+        holdings::holdings(tid)
+    }
+
+    fn executed(&mut self, tid: Tid) -> Option<Vec<u8>> {
+        let memories = &mut self.memories;
+        holdings::executed(tid, |at, buffer| memories.read(tid, at, buffer))
     }
 }

@@ -1,16 +1,18 @@
 //! The ptrace loop: a thin layer between waitpid(2) and the task table.
 
+use super::admit::Admission;
 use super::threads::ProcThreads;
 use super::{Choice, Engine};
 use crate::sys::{self, StopInfo, SyscallEntry, Tid};
 use crate::tracer::observe::Observer;
 use crate::tracer::stop::{End, Stop};
 use crate::tracer::syscall::Table;
-use crate::tracer::task::{Action, Notice, TaskTable};
+use crate::tracer::task::{Action, Lineage, Notice, TaskTable};
 use crate::tracer::tracees::Tracees;
 use crate::tracer::visible::{Next, Threads, Visibility};
+use crate::tracer::visitors::Door;
 use nix::errno::Errno;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A thread in a stop. Resuming consumes it, so it can be neither resumed twice nor forgotten.
 #[must_use = "a stopped thread must be resumed"]
@@ -29,10 +31,24 @@ impl Stopped {
             Action::Resume(signal) if self.to_syscall => sys::resume_to_syscall(self.tid, signal),
             Action::Resume(signal) => sys::resume(self.tid, signal),
         };
-        match result {
-            Err(Errno::ESRCH) => Ok(()),
-            other => other,
-        }
+        unless_killed(result)
+    }
+
+    /// Lets it go on without us, delivering the signal that it stopped for.
+    fn let_go(self, action: Action) -> nix::Result<()> {
+        let signal = match action {
+            Action::Gone => return Ok(()),
+            Action::Listen => 0,
+            Action::Resume(signal) => signal,
+        };
+        unless_killed(sys::detach(self.tid, signal))
+    }
+}
+
+fn unless_killed(result: nix::Result<()>) -> nix::Result<()> {
+    match result {
+        Err(Errno::ESRCH) => Ok(()),
+        other => other,
     }
 }
 
@@ -56,7 +72,7 @@ pub trait Watcher {
 /// Follows the command and all its descendants until none is left.
 pub struct Follower<'a, T> {
     engine: Engine,
-    tasks: TaskTable,
+    pub(super) tasks: TaskTable,
     table: Table,
     observer: &'a Mutex<Observer<T>>,
     watcher: &'a mut dyn Watcher,
@@ -64,6 +80,8 @@ pub struct Follower<'a, T> {
     /// `None` where we may look at every process, whatever it does.
     visibility: Option<Visibility>,
     threads: ProcThreads,
+    /// `None` where nobody from outside is followed.
+    pub(super) admission: Option<Admission>,
 }
 
 impl<'a, T: Tracees> Follower<'a, T> {
@@ -86,7 +104,15 @@ impl<'a, T: Tracees> Follower<'a, T> {
             ran: false,
             visibility: choice.keep_visible.then(Visibility::default),
             threads: ProcThreads::new(main),
+            admission: None,
         }
+    }
+
+    /// Follows too whoever is announced here.
+    #[must_use]
+    pub fn with_visitors(mut self, door: Option<Arc<Door>>) -> Self {
+        self.admission = door.map(Admission::new);
+        self
     }
 
     /// Runs until the command and all its descendants have ended.
@@ -97,7 +123,7 @@ impl<'a, T: Tracees> Follower<'a, T> {
         while !self.tasks.is_empty() {
             match sys::wait_any(true) {
                 Ok(Some((tid, status))) => self.on_status(tid, status)?,
-                Ok(None) => {}
+                Ok(None) => self.on_wake(),
                 Err(Errno::ECHILD) => break,
                 Err(error) => return Err(error),
             }
@@ -105,6 +131,7 @@ impl<'a, T: Tracees> Follower<'a, T> {
                 self.take_late_stops()?;
             }
         }
+        self.part_from_visitors()?;
         Ok(Outcome {
             end: self.tasks.main_end().unwrap_or(End::Killed(libc::SIGKILL)),
             ran: self.ran,
@@ -114,17 +141,18 @@ impl<'a, T: Tracees> Follower<'a, T> {
     /// A child whose parent was killed before its fork event could be told may have yet to show
     /// its first stop: while such tracees exist, waiting goes on.
     fn take_late_stops(&mut self) -> nix::Result<()> {
-        while self.tasks.is_empty() && has_unseen_tracee() {
+        while self.tasks.is_empty() && has_unseen_tracee(&self.tasks) {
             match sys::wait_any(true) {
                 Ok(Some((tid, status))) => self.on_status(tid, status)?,
-                Ok(None) | Err(Errno::ECHILD) => return Ok(()),
+                Ok(None) => {}
+                Err(Errno::ECHILD) => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 
-    fn on_status(&mut self, tid: Tid, status: sys::WaitStatus) -> nix::Result<()> {
+    pub(super) fn on_status(&mut self, tid: Tid, status: sys::WaitStatus) -> nix::Result<()> {
         let (stop, message) = match Stop::decode(status) {
             stop if !stop.has_message() => (stop, 0),
             // Killed meanwhile: whom it started shows up by itself.
@@ -134,14 +162,24 @@ impl<'a, T: Tracees> Follower<'a, T> {
             },
         };
         let (action, notice) = self.tasks.on_stop(tid, stop, message);
+        let lineage = self.tasks.lineage(tid);
+        if lineage != Lineage::Command && !self.on_visitors_stop(tid, stop) {
+            return self.dismiss(tid, action);
+        }
+        if lineage != Lineage::Command && stop == Stop::Spawned {
+            // It may have been taken for the command's when it stopped before this was told.
+            self.watcher.on_change(message as Tid, false);
+        }
         match notice {
             Some(Notice::Call) => self.on_call(tid, stop),
             Some(Notice::Born(parent)) => {
                 self.observer().on_start(tid, parent);
-                self.watcher.on_change(tid, true);
+                if lineage == Lineage::Command {
+                    self.watcher.on_change(tid, true);
+                }
             }
             Some(Notice::Program(former)) => {
-                self.ran = true;
+                self.ran |= lineage == Lineage::Command;
                 self.on_program(tid, former);
                 if former != tid {
                     self.watcher.on_change(former, false);
@@ -156,17 +194,40 @@ impl<'a, T: Tracees> Follower<'a, T> {
             }
             None => {}
         }
-        let watched = |visibility: &Visibility| visibility.is_watched(tid);
+        if self.lets_go(tid) {
+            return self.dismiss(tid, action);
+        }
+        let to_syscall = match self.tasks.lineage(tid) {
+            Lineage::Command => self.engine == Engine::SyscallStop,
+            // No filter stops it.
+            Lineage::Visitor => true,
+            Lineage::Runtime => false,
+        };
         let stopped = Stopped {
             tid,
-            to_syscall: self.engine == Engine::SyscallStop
-                || self.visibility.as_ref().is_some_and(watched),
+            to_syscall: to_syscall || self.is_watched(tid),
         };
         stopped.act(action)?;
         if let Stop::Group(signal) = stop {
             self.watcher.on_stopped(tid, signal);
         }
         Ok(())
+    }
+
+    fn dismiss(&mut self, tid: Tid, action: Action) -> nix::Result<()> {
+        self.tasks.dismiss(tid);
+        self.observer().on_end(tid);
+        let stopped = Stopped {
+            tid,
+            to_syscall: false,
+        };
+        stopped.let_go(action)
+    }
+
+    /// Whether a call is being slipped into what a thread does.
+    pub(super) fn is_watched(&self, tid: Tid) -> bool {
+        let visibility = self.visibility.as_ref();
+        visibility.is_some_and(|visibility| visibility.is_watched(tid))
     }
 
     fn on_program(&mut self, tid: Tid, former: Tid) {
@@ -216,18 +277,22 @@ impl<'a, T: Tracees> Follower<'a, T> {
         }
     }
 
-    fn observer(&self) -> std::sync::MutexGuard<'a, Observer<T>> {
+    pub(super) fn observer(&self) -> std::sync::MutexGuard<'a, Observer<T>> {
         self.observer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether `/proc` shows a living process that we trace.
-fn has_unseen_tracee() -> bool {
+/// Whether `/proc` shows a living process that we trace and have not heard of.
+fn has_unseen_tracee(known: &TaskTable) -> bool {
     let own = std::process::id().to_string();
     let Ok(processes) = std::fs::read_dir("/proc") else {
         return false;
     };
     processes.flatten().any(|entry| {
+        let pid = entry.file_name().to_str().and_then(|pid| pid.parse().ok());
+        if pid.is_none_or(|pid| known.contains(pid)) {
+            return false;
+        }
         let Ok(status) = std::fs::read_to_string(entry.path().join("status")) else {
             return false;
         };

@@ -45,6 +45,7 @@ impl<T: Tracees> Observer<T> {
             }
         };
         let cwd = self.directory(tid, Link::Cwd).ok();
+        let file = asked.map(|place| place.path).or_else(|| self.executed(tid));
         let exec = Exec {
             cwd: match root.is_root() {
                 true => cwd,
@@ -52,7 +53,7 @@ impl<T: Tracees> Observer<T> {
             },
             root,
             program,
-            file: asked.map(|place| place.path),
+            file,
             path: variable(&environment, b"PATH="),
             ld_library_path: variable(&environment, b"LD_LIBRARY_PATH="),
             ld_preload: variable(&environment, b"LD_PRELOAD="),

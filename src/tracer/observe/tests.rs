@@ -1,6 +1,7 @@
 //! What each call is taken to use, over tracees and files that exist only here.
 
 mod hidden;
+mod visitors;
 
 use super::*;
 use crate::image_fs::{MemFs, walk};
@@ -19,6 +20,8 @@ struct FakeTracee {
     links: Vec<(Link, &'static str)>,
     environment: Vec<u8>,
     forbidden: bool,
+    holdings: Vec<(&'static str, &'static str)>,
+    executed: Option<&'static str>,
     fs: MemFs,
 }
 
@@ -69,6 +72,21 @@ impl Tracees for FakeTracee {
     fn on_start(&mut self, _: Tid) {}
 
     fn on_end(&mut self, _: Tid) {}
+
+    fn runs_what_is_seen(&mut self, _: Tid) -> bool {
+        !self.holdings.is_empty()
+    }
+
+    fn holdings(&mut self, _: Tid) -> Vec<(&'static str, ImagePath)> {
+        let holdings = self.holdings.iter();
+        holdings
+            .filter_map(|(call, path)| Some((*call, ImagePath::new(path)?)))
+            .collect()
+    }
+
+    fn executed(&mut self, _: Tid) -> Option<Vec<u8>> {
+        self.executed.map(|name| name.as_bytes().to_vec())
+    }
 }
 
 struct Scene {
@@ -84,6 +102,8 @@ impl Scene {
             links: vec![(Link::Cwd, "/yard"), (Link::Program, "/bin/app")],
             environment: Vec::new(),
             forbidden: false,
+            holdings: Vec::new(),
+            executed: None,
             fs: fs.clone(),
         };
         let emit = move |event| sender.send(event).expect("received");

@@ -1,0 +1,136 @@
+//! Following processes that have entered from outside, from the ptrace loop's side.
+
+use super::follow::Follower;
+use crate::sys::{self, Tid};
+use crate::tracer::credentials::{ids_of, own_ids};
+use crate::tracer::stop::Stop;
+use crate::tracer::task::Lineage;
+use crate::tracer::tracees::Tracees;
+use crate::tracer::visitors::{Answer, Door, Whereabouts, whereabouts};
+use nix::errno::Errno;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the loop keeps for them.
+pub(super) struct Admission {
+    door: Arc<Door>,
+    /// Seized, and not stopped yet for the first time.
+    arriving: HashSet<Tid>,
+    /// Whether they are being let go, since the trace has ended.
+    leaves: bool,
+}
+
+impl Admission {
+    pub(super) fn new(door: Arc<Door>) -> Self {
+        Self {
+            door,
+            arriving: HashSet::new(),
+            leaves: false,
+        }
+    }
+}
+
+/// How long they may take to stop or die when the trace has ended.
+const PARTING: Duration = Duration::from_secs(2);
+
+impl<T: Tracees> Follower<'_, T> {
+    /// Somebody woke us: there may be processes to follow.
+    pub(super) fn on_wake(&mut self) {
+        let Some(admission) = &mut self.admission else {
+            return;
+        };
+        for pid in admission.door.wanted() {
+            if seize(pid).is_ok() {
+                self.tasks.admit(pid);
+                admission.arriving.insert(pid);
+                admission.door.answer(pid, Answer::Followed);
+            }
+        }
+    }
+
+    /// Before a stop of a visitor is looked at: false when it is not to be followed.
+    pub(super) fn on_visitors_stop(&mut self, tid: Tid, stop: Stop) -> bool {
+        let Some(admission) = &mut self.admission else {
+            return true;
+        };
+        let arrives = admission.arriving.remove(&tid);
+        if matches!(stop, Stop::Ended(_)) || !(arrives || stop == Stop::Exec) {
+            return true;
+        }
+        // Its own mounts may have been hidden from the finder, and micropacker traces by itself.
+        if matches!(whereabouts(tid), Whereabouts::Elsewhere | Whereabouts::Ours) {
+            admission.door.answer(tid, Answer::LetGo);
+            return false;
+        }
+        let door = Arc::clone(&admission.door);
+        self.observer().note_root(tid);
+        if !arrives || stop == Stop::Exec {
+            return true;
+        }
+        if self.observer().on_arrival(tid) {
+            let known = door.note_incomplete();
+            self.observer().on_late_arrival(tid, known);
+        } else {
+            self.tasks.on_runtime(tid);
+        }
+        true
+    }
+
+    /// Whether a visitor in a stop is to be let go now. One that makes a call that was slipped in
+    /// has to finish it first.
+    pub(super) fn lets_go(&self, tid: Tid) -> bool {
+        self.admission
+            .as_ref()
+            .is_some_and(|admission| admission.leaves)
+            && self.tasks.lineage(tid) != Lineage::Command
+            && !self.is_watched(tid)
+    }
+
+    /// The trace has ended. The end of PID 1 is the end of everybody in its container, at once;
+    /// whoever entered another one goes on without us.
+    pub(super) fn part_from_visitors(&mut self) -> nix::Result<()> {
+        let Some(admission) = &mut self.admission else {
+            return Ok(());
+        };
+        admission.leaves = true;
+        let kills = std::process::id() == 1;
+        for tid in self.tasks.visitors() {
+            // Whoever has ended meanwhile is reported as such.
+            let _ = if kills {
+                sys::send_signal(tid, libc::SIGKILL)
+            } else {
+                sys::interrupt(tid)
+            };
+        }
+        let deadline = Instant::now() + PARTING;
+        while self.tasks.has_visitors() && Instant::now() < deadline {
+            match sys::wait_any(false) {
+                Ok(Some((tid, status))) => self.on_status(tid, status)?,
+                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+                Err(Errno::ECHILD) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Seizes a process by its leader alone. Its other threads, if it has any already, are not:
+/// were one of them in execve(2), which waits until each traced thread is reaped, then our
+/// PTRACE_SEIZE of it would wait for that execve in turn, and nobody would reap (ptrace(2), and
+/// `cred_guard_mutex` in the kernel). Threads that it starts from now on are followed.
+fn seize(pid: Tid) -> nix::Result<()> {
+    match sys::seize_guest(pid) {
+        // The kernel compares our real IDs with those of the process.
+        Err(Errno::EPERM) => {
+            let (uid, gid) = ids_of(pid)
+                .filter(|ids| *ids != own_ids())
+                .ok_or(Errno::EPERM)?;
+            sys::with_real_ids(uid.as_raw(), gid.as_raw(), || sys::seize_guest(pid))??;
+        }
+        other => other?,
+    }
+    // It runs on: only from a stop can it be resumed to its next call.
+    sys::interrupt(pid)
+}

@@ -1,0 +1,180 @@
+//! The thread that finds visitors, and keeps the log of opened files.
+
+use super::door::Door;
+use super::guests::{Finding, Guests};
+use super::log::Log;
+use super::pids::NewPids;
+use super::process::{ancestors, name, status, whereabouts};
+use super::{REMEDY, Wish};
+use crate::image_path::ImagePath;
+use crate::sys;
+use crate::tracer::observe::Observer;
+use crate::tracer::tracees::Tracees;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How often new process IDs are looked for: an engine's `runc init` is there for 30 ms or more.
+const BEAT: Duration = Duration::from_millis(5);
+
+/// Looking for visitors.
+pub struct Visitors {
+    door: Arc<Door>,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Visitors {
+    /// Begins to look for them, if they are wished for. Call it on the thread that traces, and
+    /// [`Visitors::finish`] on the same one.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start<T: Tracees + Send + 'static>(
+        wish: Wish,
+        observer: &Arc<Mutex<Observer<T>>>,
+    ) -> io::Result<Option<Self>> {
+        if !wish.is_on() {
+            return Ok(None);
+        }
+        let door = Arc::new(Door::new(nix::unistd::gettid().as_raw())?);
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut finder = Finder {
+            door: Arc::clone(&door),
+            observer: Arc::clone(observer),
+            guests: Guests::new(nix::unistd::getpid().as_raw(), ancestors()),
+            pids: NewPids::new(),
+            log: None,
+            opened: Vec::new(),
+        };
+        if wish == Wish::Full {
+            finder.begin_log();
+        }
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("visitors".to_owned())
+            .spawn(move || {
+                while !stopped.load(Ordering::Relaxed) {
+                    finder.beat();
+                }
+                finder.finish();
+            })?;
+        // After that thread was started, which must not take our wakes.
+        sys::accept_wakes()?;
+        Ok(Some(Self { door, stop, thread }))
+    }
+
+    /// Where the finder's requests arrive.
+    pub fn door(&self) -> &Arc<Door> {
+        &self.door
+    }
+
+    /// Ends the search and the log: files may be opened by us from now on.
+    pub fn finish(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Without it nobody is found any more, which the trace has ended for anyway.
+        let _ = self.thread.join();
+        sys::refuse_wakes();
+    }
+}
+
+struct Finder<T> {
+    door: Arc<Door>,
+    observer: Arc<Mutex<Observer<T>>>,
+    guests: Guests,
+    pids: NewPids,
+    /// `None` before the first visitor, and where there can be none, which has been told.
+    log: Option<Log>,
+    /// What the log has told and nobody had to know yet.
+    opened: Vec<ImagePath>,
+}
+
+impl<T: Tracees> Finder<T> {
+    fn beat(&mut self) {
+        let now = Instant::now();
+        let mut entered = false;
+        for pid in self.pids.next(now) {
+            if let Some(status) = status(pid) {
+                entered |= self.guests.on_sight(pid, status, now);
+            }
+        }
+        self.ask(now);
+        if entered && self.log.is_none() {
+            self.begin_log();
+        }
+        self.read_log();
+        std::thread::sleep(BEAT);
+    }
+
+    fn ask(&mut self, now: Instant) {
+        for (pid, answer) in self.door.answers() {
+            self.guests.on_answer(pid, answer);
+        }
+        for pid in self.guests.due(now) {
+            let (place, name) = (|| whereabouts(pid), || name(pid));
+            if let Some(finding) = self.guests.on_look(pid, status(pid), place, name, now) {
+                self.tell(&finding);
+            }
+        }
+        let (wanted, pace) = self.guests.wanted(now);
+        self.door.want(wanted, pace);
+    }
+
+    fn tell(&self, finding: &Finding) {
+        let known = self.door.note_incomplete();
+        self.observer().lose(match finding {
+            Finding::Missed(name) => format!(
+                "a process that entered the container from outside ({name}) ended before it \
+                 could be followed: {known}; run it as: {REMEDY}"
+            ),
+            Finding::Refused(name) => format!(
+                "a process that entered the container from outside ({name}) may not be followed: \
+                 {known}; run the container with --cap-add SYS_PTRACE, or: {REMEDY}"
+            ),
+        });
+    }
+
+    fn begin_log(&mut self) {
+        match Log::start() {
+            Ok(log) => self.log = Some(log),
+            Err(what) => self.observer().lose(what),
+        }
+    }
+
+    /// As long as everybody was followed from the first moment on, the log is not needed: whoever
+    /// else opens files of the container, from the host for instance, is no part of it.
+    fn read_log(&mut self) {
+        let Some(log) = &mut self.log else { return };
+        log.read(&mut self.opened);
+        if log.is_complete() {
+            self.door.note_logged();
+        }
+        if self.door.is_incomplete() && !self.opened.is_empty() {
+            let opened = std::mem::take(&mut self.opened);
+            let mut observer = self.observer();
+            for path in opened {
+                observer.on_logged(path);
+            }
+        }
+    }
+
+    fn finish(mut self) {
+        self.read_log();
+        let Some(log) = self.log.take() else { return };
+        let troubles = log.finish();
+        if self.door.is_incomplete() {
+            for trouble in troubles {
+                self.observer().lose(format!(
+                    "{trouble}; what processes opened that entered from outside may be missing: \
+                     start them with {REMEDY}"
+                ));
+            }
+        }
+    }
+
+    fn observer(&self) -> MutexGuard<'_, Observer<T>> {
+        self.observer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
