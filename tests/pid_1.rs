@@ -83,3 +83,10 @@ fn who_signals_pid_1_means_the_command() {
         ("heard\n", Some(5))
     );
 }
+
+#[test]
+fn the_command_cannot_be_stopped_from_inside() {
+    let Some(home) = container() else { return };
+    let output = run(&home, &[], "kill -STOP $$; echo on");
+    assert_eq!(stdout(&output), "on\n");
+}

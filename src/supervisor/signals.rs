@@ -116,9 +116,7 @@ impl State {
             self.witness = None;
         }
         let group = matches!(testimony, Some(Ok(true)));
-        // The control socket's stop is what an outsider's SIGTERM would be.
-        let own = received.sender == getpid().as_raw() && received.signal != libc::SIGTERM;
-        if received.from_kernel || own || (group && self.live.contains(&received.sender)) {
+        if received.from_kernel || (group && self.live.contains(&received.sender)) {
             Source::Settled
         } else if group {
             Source::Group

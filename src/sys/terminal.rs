@@ -1,5 +1,6 @@
 //! Sessions and controlling terminals (credentials(7), ioctl_tty(2)).
 
+use super::take_pending;
 use nix::sys::termios::tcgetsid;
 use nix::unistd::{Pid, getpid, getsid, setsid};
 use std::fs::OpenOptions;
@@ -28,10 +29,14 @@ impl Session {
             return Session::Own(None);
         };
         // SAFETY: this request takes no argument.
-        match unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCNOTTY as _) } {
-            0 => Session::Own(Some(terminal)),
-            _ => Session::Ours,
+        if unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCNOTTY as _) } == -1 {
+            return Session::Ours;
         }
+        // Sent to the foreground group, which is ours, and meant for nobody.
+        for signal in [libc::SIGHUP, libc::SIGCONT] {
+            let _ = take_pending(signal);
+        }
+        Session::Own(Some(terminal))
     }
 
     /// In the command's process before exec: begins its session and takes the terminal.

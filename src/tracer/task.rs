@@ -1,5 +1,8 @@
 //! Which threads are followed, and what each stop asks for: a pure state machine.
 
+#[cfg(test)]
+mod tests;
+
 use super::stop::{End, Stop};
 use crate::sys::{Message, Tid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,6 +60,8 @@ pub struct TaskTable {
     ended_early: BTreeSet<Tid>,
     main: Tid,
     main_end: Option<End>,
+    /// Whether the kernel would not let anybody inside stop the command.
+    main_is_init: bool,
     /// How many of the tasks are none of the command's.
     visitors: usize,
 }
@@ -70,7 +75,15 @@ impl TaskTable {
             main,
             main_end: None,
             visitors: 0,
+            main_is_init: false,
         }
+    }
+
+    /// The command stands in the place of PID 1, which cannot be stopped from inside its PID
+    /// namespace (pid_namespaces(7)), and which nobody would let go on.
+    pub fn with_main_as_init(mut self) -> Self {
+        self.main_is_init = true;
+        self
     }
 
     /// Follows a process that has entered from outside. The trace does not wait for its end.
@@ -166,6 +179,9 @@ impl TaskTable {
             }
             Stop::Exec => (Action::Resume(0), Some(self.on_exec(tid, message as Tid))),
             Stop::Syscall | Stop::Seccomp => (Action::Resume(0), Some(Notice::Call)),
+            Stop::Signal(libc::SIGSTOP) if tid == self.main && self.main_is_init => {
+                (Action::Resume(0), first)
+            }
             Stop::Signal(signal) => (Action::Resume(signal), first),
             Stop::Group(_) => (Action::Listen, first),
             Stop::Trap | Stop::Other | Stop::Ended(_) => (Action::Resume(0), first),
@@ -217,169 +233,5 @@ impl TaskTable {
             self.visitors -= 1;
         }
         task
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const MAIN: Tid = 10;
-
-    fn table() -> TaskTable {
-        TaskTable::new(MAIN)
-    }
-
-    #[test]
-    fn a_childs_first_stop_may_precede_the_fork_event() {
-        let mut table = table();
-        let (action, notice) = table.on_stop(11, Stop::Trap, 0);
-        assert_eq!(
-            (action, notice),
-            (Action::Resume(0), Some(Notice::Born(None)))
-        );
-        table.on_stop(MAIN, Stop::Spawned, 11);
-        assert_eq!(table.parent(11), Some(MAIN));
-    }
-
-    #[test]
-    fn a_birth_is_told_once_whichever_stop_comes_first() {
-        let mut table = table();
-        table.on_stop(MAIN, Stop::Spawned, 11);
-        let (_, notice) = table.on_stop(11, Stop::Trap, 0);
-        assert_eq!(notice, Some(Notice::Born(Some(MAIN))));
-        let (_, notice) = table.on_stop(11, Stop::Trap, 0);
-        assert_eq!(notice, None);
-    }
-
-    #[test]
-    fn a_child_that_died_before_its_fork_event_is_not_waited_for() {
-        let mut table = table();
-        table.on_stop(11, Stop::Ended(End::Killed(9)), 0);
-        table.on_stop(MAIN, Stop::Spawned, 11);
-        table.on_stop(MAIN, Stop::Ended(End::Exited(0)), 0);
-        assert!(table.is_empty());
-    }
-
-    #[test]
-    fn exec_by_another_thread_drops_its_old_id() {
-        let mut table = table();
-        table.on_stop(MAIN, Stop::Spawned, 12);
-        table.on_stop(12, Stop::Trap, 0);
-        let (_, notice) = table.on_stop(MAIN, Stop::Exec, 12);
-        assert_eq!(notice, Some(Notice::Program(12)));
-        assert_eq!(table.live().collect::<Vec<_>>(), [MAIN]);
-    }
-
-    #[test]
-    fn signals_are_delivered_and_group_stops_listened_to() {
-        let mut table = table();
-        let (action, _) = table.on_stop(MAIN, Stop::Signal(64), 0);
-        assert_eq!(action, Action::Resume(64));
-        let (action, _) = table.on_stop(MAIN, Stop::Group(libc::SIGTSTP), 0);
-        assert_eq!(action, Action::Listen);
-        let (action, _) = table.on_stop(MAIN, Stop::Trap, 0);
-        assert_eq!(action, Action::Resume(0));
-    }
-
-    #[test]
-    fn the_commands_end_is_kept_while_others_live_on() {
-        let mut table = table();
-        table.on_stop(MAIN, Stop::Spawned, 11);
-        table.on_stop(MAIN, Stop::Ended(End::Exited(3)), 0);
-        assert_eq!(table.main_end(), Some(End::Exited(3)));
-        assert!(!table.is_empty());
-        table.on_stop(11, Stop::Ended(End::Exited(0)), 0);
-        assert!(table.is_empty());
-    }
-
-    #[test]
-    fn ends_of_processes_that_are_not_followed_change_nothing() {
-        let mut table = table();
-        let (action, notice) = table.on_stop(99, Stop::Ended(End::Exited(0)), 0);
-        assert_eq!((action, notice), (Action::Gone, None));
-        assert_eq!(table.live().collect::<Vec<_>>(), [MAIN]);
-    }
-
-    #[test]
-    fn the_trace_does_not_wait_for_visitors_nor_for_what_they_start() {
-        let mut table = table();
-        table.admit(50);
-        table.on_stop(50, Stop::Spawned, 51);
-        table.on_stop(52, Stop::Trap, 0);
-        table.on_stop(50, Stop::Spawned, 52);
-        assert_eq!(table.visitors(), [50, 51, 52]);
-        assert_eq!(table.lineage(MAIN), Lineage::Command);
-        table.on_stop(MAIN, Stop::Ended(End::Exited(0)), 0);
-        assert!(table.is_empty());
-        table.on_stop(51, Stop::Ended(End::Exited(0)), 0);
-        table.dismiss(50);
-        table.on_stop(52, Stop::Exec, 52);
-        assert_eq!(table.visitors(), [52]);
-        assert!(table.is_empty());
-    }
-
-    #[test]
-    fn the_engines_own_program_becomes_a_visitor_with_the_next_one() {
-        let mut table = table();
-        table.admit(50);
-        table.on_runtime(50);
-        table.on_stop(50, Stop::Spawned, 51);
-        assert_eq!(table.lineage(51), Lineage::Runtime);
-        table.on_stop(50, Stop::Exec, 50);
-        assert_eq!(table.lineage(50), Lineage::Visitor);
-        table.on_runtime(MAIN);
-        assert_eq!(table.lineage(MAIN), Lineage::Command);
-        assert!(!table.is_empty());
-    }
-
-    #[test]
-    fn a_process_that_is_admitted_again_counts_once() {
-        let mut table = table();
-        table.admit(50);
-        table.admit(50);
-        table.on_stop(50, Stop::Ended(End::Exited(0)), 0);
-        table.on_stop(MAIN, Stop::Ended(End::Exited(0)), 0);
-        assert!(table.is_empty());
-        assert!(!table.has_visitors());
-    }
-
-    /// The stops of a main process, two children and a thread, in the order of each one's life.
-    fn lives() -> Vec<Vec<(Tid, Stop, Message)>> {
-        let end = Stop::Ended(End::Exited(0));
-        vec![
-            vec![
-                (MAIN, Stop::Exec, MAIN as Message),
-                (MAIN, Stop::Spawned, 11),
-                (MAIN, Stop::Spawned, 12),
-                (MAIN, Stop::Spawned, 13),
-                (MAIN, end, 0),
-            ],
-            vec![(11, Stop::Trap, 0), (11, Stop::Seccomp, 0), (11, end, 0)],
-            vec![(12, Stop::Trap, 0), (12, Stop::Signal(34), 0), (12, end, 0)],
-            vec![(13, end, 0)],
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn any_interleaving_resumes_each_stop_once_and_ends_empty(
-            picks in proptest::collection::vec(0usize..4, 64)) {
-            let mut table = table();
-            let mut lives = lives();
-            let mut picks = picks.into_iter().chain((0..4).cycle());
-            while lives.iter().any(|life| !life.is_empty()) {
-                let life = &mut lives[picks.next().expect("endless")];
-                if life.is_empty() {
-                    continue;
-                }
-                let (tid, stop, message) = life.remove(0);
-                let (action, _) = table.on_stop(tid, stop, message);
-                prop_assert_eq!(matches!(stop, Stop::Ended(_)), action == Action::Gone);
-            }
-            prop_assert!(table.is_empty());
-            prop_assert_eq!(table.main_end(), Some(End::Exited(0)));
-        }
     }
 }

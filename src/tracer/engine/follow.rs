@@ -94,7 +94,10 @@ impl<'a, T: Tracees> Follower<'a, T> {
     ) -> Self {
         Self {
             engine: choice.engine,
-            tasks: TaskTable::new(main),
+            tasks: match sys::is_init() {
+                true => TaskTable::new(main).with_main_as_init(),
+                false => TaskTable::new(main),
+            },
             table: Table::new(),
             observer,
             watcher,
