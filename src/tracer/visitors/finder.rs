@@ -137,7 +137,7 @@ impl<T: Tracees> Finder<T> {
     }
 
     fn begin_log(&mut self) {
-        match Log::start() {
+        match Log::start(ImagePath::root()) {
             Ok(log) => self.log = Some(log),
             Err(what) => self.observer().lose(what),
         }
