@@ -16,7 +16,7 @@ mod process;
 
 pub use door::{Answer, Door};
 pub use finder::Visitors;
-pub use process::{Whereabouts, whereabouts};
+pub use process::{Whereabouts, starter, whereabouts};
 
 /// The way in that loses nothing.
 pub const REMEDY: &str = "docker exec CONTAINER /micropacker exec -- COMMAND";
