@@ -30,6 +30,10 @@ pub struct Cli {
 pub enum Command {
     /// Run a command, trace it and all its descendants, and pack what they used
     Run(RunArgs),
+    /// Run a command and add what it uses to the trace that runs in this container
+    Exec(ExecArgs),
+    /// Ask the trace that runs in this container what it has seen, or have it pack or stop
+    Ctl(CtlArgs),
     /// Pack from file lists, without running anything
     Pack(PackArgs),
     /// Show the interpreter and library closure of ELF files, as their loader would find it
@@ -68,6 +72,23 @@ pub struct RunArgs {
     /// How long the application may take to end after the signal was passed on
     #[arg(long, value_name = "SECONDS", env = "MICROPACKER_STOP_TIMEOUT")]
     pub stop_timeout: Option<u64>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub engine: EngineArgs,
+    /// Processes that enter the container from outside (docker exec, health checks)
+    #[arg(long, value_enum, env = "MICROPACKER_VISITORS", default_value = "auto")]
+    pub visitors: VisitorsName,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub log: LogArgs,
+    /// The command to trace, and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// How a command is traced.
+#[derive(Debug, Args)]
+pub struct EngineArgs {
     /// Trace without a seccomp filter: slower; with CAP_SYS_PTRACE, set-user-ID programs keep working
     #[arg(long, env = "MICROPACKER_NO_SECCOMP", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_seccomp: bool,
@@ -80,15 +101,9 @@ pub struct RunArgs {
         conflicts_with = "no_seccomp"
     )]
     pub engine: EngineName,
-    /// Processes that enter the container from outside (docker exec, health checks)
-    #[arg(long, value_enum, env = "MICROPACKER_VISITORS", default_value = "auto")]
-    pub visitors: VisitorsName,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "its own type tells")]
-    pub log: LogArgs,
-    /// The command to trace, and its arguments
-    #[arg(last = true, value_name = "COMMAND")]
-    pub command: Vec<OsString>,
+    /// Let the application use io_uring; files that it opens that way are not seen
+    #[arg(long, env = "MICROPACKER_ALLOW_IO_URING", value_parser = clap::builder::FalseyValueParser::new())]
+    pub allow_io_uring: bool,
 }
 
 /// Which files are taken, beyond what was used.
@@ -255,6 +270,51 @@ pub struct PackArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub log: LogArgs,
+}
+
+/// Options of `exec`.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// The process of the micropacker to join, where there are several
+    #[arg(long, value_name = "PID")]
+    pub supervisor: Option<i32>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub engine: EngineArgs,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub log: LogArgs,
+    /// The command to run, and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Options of `ctl`.
+#[derive(Debug, Args)]
+pub struct CtlArgs {
+    /// What to ask for
+    #[arg(value_enum)]
+    pub action: CtlAction,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// With stop: wait until the outputs are written
+    #[arg(long)]
+    pub wait: bool,
+    /// The process of the micropacker to ask, where there are several
+    #[arg(long, value_name = "PID")]
+    pub supervisor: Option<i32>,
+}
+
+/// What `ctl` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CtlAction {
+    /// Print what was seen so far
+    Status,
+    /// Write the outputs now; the application goes on
+    Pack,
+    /// Stop the application as SIGTERM would; the outputs are written at its end
+    Stop,
 }
 
 /// Options of `elf`.

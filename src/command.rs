@@ -1,10 +1,13 @@
 //! One file a subcommand: turns arguments into calls, and errors into messages and exit codes.
 
+mod ctl;
 mod elf;
+mod exec;
 mod find;
 mod pack;
 mod run;
 mod ship;
+mod start;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;
@@ -36,6 +39,8 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     let result = match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Exec(args)) => exec::run(&args),
+        Some(Command::Ctl(args)) => ctl::run(&args),
         Some(Command::Pack(args)) => pack::run(&args),
         Some(Command::Elf(args)) => {
             logging::start(Detail::Normal, false);

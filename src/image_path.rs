@@ -1,5 +1,8 @@
 //! Absolute paths inside an image, as bytes: never `String`, never lossy.
 
+use crate::byte_string;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -114,6 +117,19 @@ impl ImagePath {
                 .0
                 .strip_prefix(ancestor.0.as_slice())
                 .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    }
+}
+
+impl Serialize for ImagePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        byte_string::serialize(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ImagePath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = byte_string::deserialize(deserializer)?;
+        Self::new(&bytes).ok_or_else(|| D::Error::custom("not an absolute path without NUL"))
     }
 }
 

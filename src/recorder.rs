@@ -2,8 +2,9 @@
 
 use crate::event::Event;
 use crate::recording::{Context, Loss, Recording, Use};
-use crossbeam_channel::{Receiver, Sender, unbounded};
-use std::collections::BTreeMap;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// Takes in events, in the order in which they were seen.
@@ -58,14 +59,34 @@ impl Recorder {
         }
     }
 
+    /// What was seen until now, but for the losses.
+    pub fn so_far(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// What could not be seen until now, equal ones counted.
+    pub fn losses(&self) -> BTreeSet<Loss> {
+        let loss = |(what, count): (&String, &u64)| Loss {
+            what: what.clone(),
+            count: *count,
+        };
+        self.losses.iter().map(loss).collect()
+    }
+
+    /// What was seen until now, as it would be if this were the end.
+    pub fn snapshot(&self) -> Recording {
+        Recording {
+            losses: self.losses(),
+            ..self.recording.clone()
+        }
+    }
+
     /// Everything that was seen.
-    pub fn finish(mut self) -> Recording {
-        self.recording.losses = self
-            .losses
-            .into_iter()
-            .map(|(what, count)| Loss { what, count })
-            .collect();
-        self.recording
+    pub fn finish(self) -> Recording {
+        Recording {
+            losses: self.losses(),
+            ..self.recording
+        }
     }
 }
 
@@ -73,67 +94,127 @@ impl Recorder {
 /// from the application.
 const BATCH: usize = 256;
 
+/// What the recorder's thread is asked to do, in this order.
+enum Message {
+    Record(Vec<Event>),
+    Look(Box<dyn FnOnce(&Recorder) + Send>),
+    Finish,
+}
+
 /// Where the tracer puts events: telling something never waits. What is still held back travels
-/// when it is dropped.
+/// when somebody looks, and when it is dropped.
 pub struct Emitter {
-    batch: Vec<Event>,
-    sender: Sender<Vec<Event>>,
+    batch: Arc<Mutex<Vec<Event>>>,
+    sender: Sender<Message>,
 }
 
 impl Emitter {
     /// Takes one event.
     pub fn emit(&mut self, event: Event) {
-        self.batch.push(event);
-        if self.batch.len() == BATCH {
-            self.flush();
+        let mut batch = lock(&self.batch);
+        batch.push(event);
+        if batch.len() >= BATCH {
+            send(&mut batch, &self.sender);
         }
-    }
-
-    fn flush(&mut self) {
-        // The recorder outlives every emitter.
-        let _ = self.sender.send(std::mem::take(&mut self.batch));
     }
 }
 
 impl Drop for Emitter {
     fn drop(&mut self) {
-        self.flush();
+        send(&mut lock(&self.batch), &self.sender);
+    }
+}
+
+/// The batch stays locked until it is on its way, so events keep their order.
+fn send(batch: &mut Vec<Event>, sender: &Sender<Message>) {
+    // The recorder outlives every emitter.
+    let _ = sender.send(Message::Record(std::mem::take(batch)));
+}
+
+fn lock(batch: &Mutex<Vec<Event>>) -> MutexGuard<'_, Vec<Event>> {
+    batch.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The way to a recorder at work, for those who add to it or look at it.
+#[derive(Clone)]
+pub struct RecorderHandle {
+    batch: Arc<Mutex<Vec<Event>>>,
+    sender: Sender<Message>,
+}
+
+impl RecorderHandle {
+    /// Adds what somebody else saw. After the end of the recording it is lost; a look afterwards
+    /// tells whether it was taken in.
+    pub fn record(&self, events: Vec<Event>) {
+        let _ = self.sender.send(Message::Record(events));
+    }
+
+    /// Looks at everything that was told until now, what the emitter holds back included. `None`
+    /// when the recording is over.
+    pub fn look<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Recorder) -> R + Send + 'static,
+    ) -> Option<R> {
+        send(&mut lock(&self.batch), &self.sender);
+        let (answer, answered) = bounded(1);
+        let message = Message::Look(Box::new(move |recorder| {
+            // Whoever asked waits for it.
+            let _ = answer.send(look(recorder));
+        }));
+        self.sender.send(message).ok()?;
+        answered.recv().ok()
     }
 }
 
 /// A recorder on a thread of its own.
 pub struct RecorderThread {
     thread: JoinHandle<Recording>,
+    handle: RecorderHandle,
 }
 
 impl RecorderThread {
-    /// Starts it. It ends when its emitter is gone.
+    /// Starts it.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn start(context: Context) -> std::io::Result<(Self, Emitter)> {
-        let (sender, receiver): (Sender<Vec<Event>>, Receiver<Vec<Event>>) = unbounded();
+        let (sender, receiver) = unbounded();
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
-            .spawn(move || {
-                let mut recorder = Recorder::new(context);
-                for event in receiver.into_iter().flatten() {
-                    recorder.record(event);
-                }
-                recorder.finish()
-            })?;
+            .spawn(move || record_all(Recorder::new(context), &receiver))?;
+        let batch = Arc::default();
         let emitter = Emitter {
-            batch: Vec::new(),
-            sender,
+            batch: Arc::clone(&batch),
+            sender: sender.clone(),
         };
-        Ok((Self { thread }, emitter))
+        let handle = RecorderHandle { batch, sender };
+        Ok((Self { thread, handle }, emitter))
     }
 
-    /// Waits for the last event to be taken in. `None` if the thread panicked: the recording is
-    /// lost then, and no image may be made of it.
-    pub fn finish(self) -> Option<Recording> {
-        self.thread.join().ok()
+    /// For others who add to the recording or look at it.
+    pub fn handle(&self) -> RecorderHandle {
+        self.handle.clone()
     }
+
+    /// Takes in what was told until now, and nothing any more. `None` if the thread panicked: the
+    /// recording is lost then, and no image may be made of it.
+    pub fn finish(self) -> Option<Recording> {
+        let Self { thread, handle } = self;
+        send(&mut lock(&handle.batch), &handle.sender);
+        let _ = handle.sender.send(Message::Finish);
+        thread.join().ok()
+    }
+}
+
+fn record_all(mut recorder: Recorder, messages: &Receiver<Message>) -> Recording {
+    for message in messages {
+        match message {
+            Message::Record(events) => events.into_iter().for_each(|event| recorder.record(event)),
+            Message::Look(look) => look(&recorder),
+            Message::Finish => break,
+        }
+    }
+    recorder.finish()
 }
 
 #[cfg(test)]
@@ -153,7 +234,7 @@ mod tests {
             origin: Origin {
                 pid,
                 program: None,
-                call: "open",
+                call: "open".into(),
             },
         }
     }
@@ -193,5 +274,28 @@ mod tests {
         }
         let losses = recorder.finish().losses;
         assert_eq!(losses.first().map(|loss| loss.count), Some(3));
+    }
+
+    #[test]
+    fn a_look_sees_what_is_held_back_and_changes_nothing() {
+        let (thread, mut emitter) = RecorderThread::start(Context::default()).expect("started");
+        let handle = thread.handle();
+        emitter.emit(used("/a", Access::OPEN, 1));
+        handle.record(vec![used("/b", Access::OPEN, 2)]);
+        let seen = handle.look(Recorder::snapshot).expect("it records");
+        assert_eq!(seen.uses.len(), 2);
+        emitter.emit(used("/c", Access::OPEN, 1));
+        let recording = thread.finish().expect("a recording");
+        assert_eq!(recording.uses.len(), 3);
+    }
+
+    #[test]
+    fn the_recording_is_over_when_it_is_finished_whoever_holds_a_handle() {
+        let (thread, emitter) = RecorderThread::start(Context::default()).expect("started");
+        let handle = thread.handle();
+        thread.finish().expect("a recording");
+        handle.record(vec![used("/late", Access::OPEN, 1)]);
+        assert!(handle.look(|_| ()).is_none());
+        drop(emitter);
     }
 }

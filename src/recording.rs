@@ -1,12 +1,56 @@
 //! What was seen while the application ran: plain data, saved, loaded and merged.
 
+use crate::byte_string;
 use crate::image_path::ImagePath;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::BitOrAssign;
 
 /// In which ways a path was used, as a set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(into = "Vec<Way>", from = "Vec<Way>")]
 pub struct Access(u8);
+
+/// One way, by its name in JSON.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Way {
+    Probe,
+    Open,
+    Exec,
+    List,
+    Enter,
+    Change,
+    NoFollow,
+}
+
+const WAYS: [(Access, Way); 7] = [
+    (Access::PROBE, Way::Probe),
+    (Access::OPEN, Way::Open),
+    (Access::EXEC, Way::Exec),
+    (Access::LIST, Way::List),
+    (Access::ENTER, Way::Enter),
+    (Access::CHANGE, Way::Change),
+    (Access::NO_FOLLOW, Way::NoFollow),
+];
+
+impl From<Access> for Vec<Way> {
+    fn from(access: Access) -> Self {
+        let ways = WAYS.into_iter().filter(|(one, _)| access.contains(*one));
+        ways.map(|(_, way)| way).collect()
+    }
+}
+
+impl From<Vec<Way>> for Access {
+    fn from(ways: Vec<Way>) -> Self {
+        let named = |way: &Way| WAYS[*way as usize].0;
+        ways.iter()
+            .fold(Self::default(), |all, way| all.with(named(way)))
+    }
+}
 
 impl Access {
     /// Only looked at: stat, access, readlink, getxattr, statfs.
@@ -66,7 +110,7 @@ impl BitOrAssign for Access {
 
 /// A path as a process spelled it: absolute, its symlinks not yet followed, seen from the
 /// root directory of that process.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     /// The root directory of the process: `/`, or where chroot(2) put it.
     pub root: ImagePath,
@@ -85,14 +129,14 @@ impl Place {
 }
 
 /// Who used a path first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Thread ID, as the tracer sees it.
     pub pid: i32,
     /// The program it ran, where that could be read.
     pub program: Option<ImagePath>,
     /// The system call, `openat` for instance.
-    pub call: &'static str,
+    pub call: Cow<'static, str>,
 }
 
 /// How a path was used, and by whom first.
@@ -105,7 +149,7 @@ pub struct Use {
 }
 
 /// One program start: what the kernel opens by itself is known only from here.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Exec {
     /// The process's root directory.
     pub root: ImagePath,
@@ -117,15 +161,18 @@ pub struct Exec {
     /// The current directory, below `root`: a relative `#!` interpreter starts there.
     pub cwd: Option<ImagePath>,
     /// PATH of the new program.
+    #[serde(with = "byte_string::option")]
     pub path: Option<Vec<u8>>,
     /// LD_LIBRARY_PATH of the new program.
+    #[serde(with = "byte_string::option")]
     pub ld_library_path: Option<Vec<u8>>,
     /// LD_PRELOAD of the new program.
+    #[serde(with = "byte_string::option")]
     pub ld_preload: Option<Vec<u8>>,
 }
 
 /// Something that could not be read or followed; it reaches the report and standard error.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Loss {
     /// What was lost, where, and what to do, as one line.
     pub what: String,

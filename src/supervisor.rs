@@ -1,23 +1,23 @@
 //! Being the application's parent, PID 1 where need be: start it, pass signals on, reap, decide
 //! when the trace is over.
 
+pub mod control;
+mod follow;
 mod signals;
 pub mod stop_policy;
+mod witness;
 
-use crate::event::Event;
-use crate::image_fs::HostFs;
 use crate::recorder::RecorderThread;
 use crate::recording::{Context, Recording};
 use crate::sys;
-use crate::tracer::engine::{self, Choice, Engine, Follower, Outcome, Wish};
-use crate::tracer::launch::{Command, LaunchError, launch};
-use crate::tracer::observe::Observer;
+use crate::tracer::engine::{Choice, Wish};
+use crate::tracer::launch::{Command, LaunchError};
 use crate::tracer::stop::End;
-use crate::tracer::tracees::ProcTracees;
-use crate::tracer::visitors::{self, Visitors};
+use crate::tracer::visitors;
+use control::{About, Control, PackNow, Session};
+use follow::Started;
 use nix::errno::Errno;
-use signals::SignalThread;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What to trace, and how.
@@ -26,12 +26,25 @@ pub struct Request {
     pub command: Command,
     /// What it is started with, for the recording.
     pub context: Context,
-    /// Which engine.
-    pub wish: Wish,
+    /// How it is traced.
+    pub manner: Manner,
     /// What is done about processes that enter from outside.
     pub visitors: visitors::Wish,
     /// How long the application may take to end once it was told to.
     pub stop_timeout: Option<Duration>,
+    /// Writes the outputs from what was seen so far, while the trace goes on.
+    pub pack: PackNow,
+    /// Which files that makes, for those who ask.
+    pub outputs: Vec<PathBuf>,
+}
+
+/// How a command is traced.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// Which engine.
+    pub wish: Wish,
+    /// The application may use io_uring, through which files are opened unseen.
+    pub allow_io_uring: bool,
 }
 
 /// A finished trace.
@@ -42,6 +55,8 @@ pub struct Traced {
     pub recording: Recording,
     /// How it was traced.
     pub choice: Choice,
+    /// Those who asked to be told when the outputs are written.
+    pub control: Control,
 }
 
 /// Why there is no trace.
@@ -69,66 +84,25 @@ pub enum SuperviseError {
 /// # Errors
 /// When it could not be started or followed; it is not running any more then.
 pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
-    // A tracer that was started from a file it may not read is not dumpable, its child would
-    // inherit that, and could not be seized.
-    let _ = nix::sys::prctl::set_dumpable(true);
-    let choice = engine::choose(engine::probe(), request.wish).map_err(SuperviseError::Engine)?;
-    if let Some(step_down) = &choice.step_down {
-        tracing::warn!("{step_down}");
-    }
-    let saved = sys::take_over_signals();
-    let mut launched = launch(&request.command, &choice, &saved)?;
-    raise_own_file_limit();
-
+    let started = Started::new(&request.command, request.manner)?;
+    let argv = request.context.argv.clone();
     let (recorder, mut emitter) = RecorderThread::start(request.context).map_err(resources)?;
-    let emit = move |event: Event| emitter.emit(event);
-    let observer = Observer::new(
-        ProcTracees::default(),
-        Box::new(HostFs::new("/")),
-        Box::new(emit),
-    );
-    let observer = Arc::new(Mutex::new(match choice.engine {
-        Engine::SyscallStop => observer.without_filter(),
-        _ => observer,
-    }));
-    let signals = SignalThread::start(launched.pid, request.stop_timeout).map_err(resources)?;
-    if let Some(listener) = launched.listener.take() {
-        let observer = Arc::clone(&observer);
-        std::thread::Builder::new()
-            .name("notify".to_owned())
-            .spawn(move || {
-                if let Err(error) = engine::serve(&listener, &observer) {
-                    // Without answers every path call of the application would fail: better to
-                    // end it at once and say why than to make an image of half a run.
-                    tracing::error!("the seccomp listener failed: {error}; ending the trace");
-                    sys::exit_now(i32::from(crate::exit::OUTPUT));
-                }
-            })
-            .map_err(resources)?;
-    }
-    let visitors = Visitors::start(request.visitors, &observer).map_err(resources)?;
-    launched.go();
-    let follower = Follower::new(launched.pid, &choice, &observer, |tid, lives| {
-        signals.on_change(tid, lives);
+    let choice = started.choice().clone();
+    let control = Control::start(About {
+        recorder: recorder.handle(),
+        engine: choice.engine,
+        argv,
+        main: started.pid(),
+        outputs: request.outputs,
+        pack: request.pack,
     });
-    let door = visitors
-        .as_ref()
-        .map(|visitors| Arc::clone(visitors.door()));
-    let outcome = follower.with_visitors(door).run();
-    if let Some(visitors) = visitors {
-        visitors.finish();
-    }
-    let Outcome { end, ran } = outcome.map_err(SuperviseError::Trace)?;
-    if !ran {
-        let errno = launched.exec_error().unwrap_or(Errno::ECHILD);
-        return Err(SuperviseError::Exec(errno));
-    }
-    // The notification thread may wait for ever on a listener that nobody uses any more, so it
-    // is not joined; without an emitter it can tell nothing.
-    observer
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .close();
+    let end = started.follow(
+        request.stop_timeout,
+        request.visitors,
+        move |event| emitter.emit(event),
+        |tid, lives| control.on_change(tid, lives),
+    )?;
+    control.on_end_of_trace();
     let recording = recorder
         .finish()
         .ok_or_else(|| SuperviseError::Resources("the recorder failed".to_owned()))?;
@@ -136,18 +110,42 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         end,
         recording,
         choice,
+        control,
     })
+}
+
+/// Ends this process as a shell expects of one that a key of its terminal has ended; see
+/// [`sys::end_by`].
+pub fn end_like(end: End) {
+    if let End::Killed(signal @ (libc::SIGINT | libc::SIGQUIT)) = end {
+        sys::end_by(signal);
+    }
+}
+
+/// Runs the command to its end under trace; what it uses goes to the supervisor that was joined.
+/// Call it before another thread is started.
+///
+/// # Errors
+/// As [`supervise`].
+pub fn join(command: &Command, manner: Manner, session: Session) -> Result<End, SuperviseError> {
+    let started = match Started::new(command, manner) {
+        Ok(started) => started,
+        Err(error) => {
+            session.abandon();
+            return Err(error);
+        }
+    };
+    let (mut emitter, telling) = session.start().map_err(resources)?;
+    let end = started.follow(
+        None,
+        visitors::Wish::Off,
+        move |event| emitter.emit(event),
+        |_, _| {},
+    );
+    telling.finish();
+    end
 }
 
 fn resources(error: std::io::Error) -> SuperviseError {
     SuperviseError::Resources(error.to_string())
-}
-
-/// One open file per tracee: as many as the hard limit allows. The application was started
-/// before, so its own limits stay as they were.
-fn raise_own_file_limit() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(4096), hard);
-    }
 }

@@ -7,14 +7,15 @@ mod ptrace;
 mod registers;
 mod seccomp;
 mod signals;
+mod terminal;
 mod wake;
 
 pub use capabilities::raise_permitted_capabilities;
 pub use ids::with_real_ids;
 pub use ptrace::{
-    Message, OPTIONS, StopInfo, SyscallEntry, WaitStatus, detach, event_message, exit_now, fork,
-    interrupt, listen, own_fd, resume, resume_to_syscall, seize, seize_guest, set_signal_mask,
-    signal_mask, syscall_info, wait_any, wait_for,
+    Message, OPTIONS, StopInfo, SyscallEntry, WaitStatus, close_all_but, detach, event_message,
+    exit_now, fork, has_news, interrupt, is_child, listen, own_fd, resume, resume_to_syscall,
+    seize, seize_guest, set_signal_mask, signal_mask, syscall_info, wait_any, wait_for,
 };
 pub use registers::{
     Registers, registers, set_number, set_registers, to_call_again, to_prctl_again,
@@ -24,8 +25,10 @@ pub use seccomp::{
     Filter, FilterMode, Instruction, Listener, Notification, install_filter, probe_in_child,
 };
 pub use signals::{
-    SavedSignals, block_all, reset_for_child, send_signal, take_over_signals, wait_signal,
+    ComingStop, Received, SavedSignals, end_by, leads_a_process, reset_for_child, send_signal,
+    take_over_signals, take_pending, wait_signal,
 };
+pub use terminal::{Session, is_init};
 pub use wake::{WakeTimer, accept_wakes, refuse_wakes};
 
 /// A thread ID as the kernel gives it (gettid(2)).

@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod filter;
+pub mod gains;
 pub mod launch;
 pub mod memory;
 pub mod observe;

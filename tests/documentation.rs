@@ -94,6 +94,7 @@ fn links_between_pages_lead_somewhere() {
         "README.md",
         "CHANGELOG.md",
         "docs/cli.md",
+        "docs/control.md",
         "docs/design.md",
         "docs/limits.md",
     ];

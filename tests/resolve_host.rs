@@ -148,7 +148,7 @@ fn many_uses_of_a_real_tree() {
                     let first = Origin {
                         pid: 1,
                         program: None,
-                        call: "openat",
+                        call: "openat".into(),
                     };
                     let access = Access::OPEN;
                     uses.insert(Place::at(child), Use { access, first });

@@ -13,9 +13,10 @@ use std::process::Command;
 const ROOMS: &[(&str, &[&str])] = &[
     // The words that all rooms share.
     ("exit", &[]),
-    ("image_path", &[]),
+    ("byte_string", &[]),
+    ("image_path", &["byte_string"]),
     ("image_fs", &["image_path"]),
-    ("recording", &["image_path"]),
+    ("recording", &["byte_string", "image_path"]),
     ("event", &["image_path", "recording"]),
     ("manifest", &["image_path", "image_fs", "recording"]),
     // From stops to a recording.
@@ -34,6 +35,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "event",
             "recording",
             "image_fs",
+            "image_path",
+            "byte_string",
             "exit",
         ],
     ),
@@ -72,6 +75,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "recording",
             "image_fs",
             "image_path",
+            "byte_string",
         ],
     ),
     ("main", &["cli", "command"]),

@@ -204,6 +204,7 @@ engines! {
         fork_storm
         group_stop
         int80_open
+        io_uring
         links
         list_directory
         long_path
@@ -212,22 +213,30 @@ engines! {
         odd_names
         open_calls
         orphan
+        own_filter_after_drop
+        own_filter_before_drop
+        own_filter_errno
+        own_filter_trace
+        own_listener
         page_crossing
         page_edge
         passed_dirfd
         prefix
         proc_self_fd
         realtime_signal
+        rewritten_path
         script_chain
         script_relative
         setuid_drop
         setuid_worker
         shared_cwd
         sigkill_storm
+        signal_counter
         sigterm_reader
         threads
         unix_connect
         unreadable_program
+        untraced_child
         vfork_exec
         zombie_leader
     }

@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # One container at a time: start it, reach into its network from outside, stop it, look at it.
-# Reads run_label; sets container and container_pid.
+# Reads run_label, and containers: docker, or a function that takes docker's arguments.
+# Sets container and container_pid.
 
 container='' container_pid=''
 
@@ -10,9 +11,9 @@ start_container() {
   shift
   while [ $# -gt 0 ] && [ "$1" != -- ]; do options+=("$1"); shift; done
   [ $# -eq 0 ] || shift
-  container=$(docker create --label "$run_label" --network none "${options[@]}" "$image" "$@")
-  docker start "$container" >/dev/null
-  container_pid=$(docker inspect --format '{{.State.Pid}}' "$container")
+  container=$("$containers" create --label "$run_label" --network none "${options[@]}" "$image" "$@")
+  "$containers" start "$container" >/dev/null
+  container_pid=$("$containers" inspect --format '{{.State.Pid}}' "$container")
 }
 
 # inside COMMAND…: a program of this machine in the container's network.
@@ -24,27 +25,29 @@ fetch() {
     sed '/^Date: /d'
 }
 
+has_ended() { [ "$("$containers" inspect --format '{{.State.Running}}' "$container")" = false ]; }
+
 # answers PORT: something accepts connections there. 2 when the container has ended.
 answers() {
-  [ "$(docker inspect --format '{{.State.Running}}' "$container")" = true ] || return 2
+  ! has_ended || return 2
   inside bash -c ": </dev/tcp/127.0.0.1/$1" 2>/dev/null
 }
 
 # talk PORT: standard input to the service, its answer to standard output.
 talk() { inside timeout 10 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1; cat >&3; cat <&3"; }
 
-exit_status() { docker inspect --format '{{.State.ExitCode}}' "$container"; }
+exit_status() { "$containers" inspect --format '{{.State.ExitCode}}' "$container"; }
 
 # end_container LOG: has it stopped, when it does not end by itself; keeps its output and state.
 end_container() {
   case $ends in
-    stopped) docker stop --time 60 "$container" >/dev/null ;;
-    itself) timeout 120 docker wait "$container" >/dev/null ;;
+    stopped) "$containers" stop -t 60 "$container" >/dev/null ;;
+    itself) wait_until 120 has_ended || { echo 'the container does not end' >&2; return 1; } ;;
   esac
   save_logs "$1"
 }
 
 save_logs() {
-  docker logs "$container" >"$1.stdout" 2>"$1.stderr" || true
-  docker inspect --format '{{json .State}}' "$container" >"$1.state" || true
+  "$containers" logs "$container" >"$1.stdout" 2>"$1.stderr" || true
+  "$containers" inspect --format '{{json .State}}' "$container" >"$1.state" || true
 }

@@ -38,7 +38,11 @@ pack_tree() {
 # case_rootfs CASE: the archive of a case's root file system; prints its name. The case's functions are loaded.
 case_rootfs() {
   local tree=$work/$1/tree base='' recipe archive
-  recipe=$(cat "$cases_directory/$1.sh" "$repository"/scripts/e2e.d/{rootfs.sh,static_server.c} | sha256sum | cut -c 1-16)
+  recipe=$({
+    echo "${packages[@]}"
+    declare -f build
+    cat "$repository"/scripts/e2e.d/{rootfs.sh,static_server.c}
+  } | sha256sum | cut -c 1-16)
   archive=$cache/$1-$recipe.tar
   if [ ! -e "$archive" ]; then
     mkdir -p "$tree"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# One case from its image to its micro image. Runs in a subshell with set -e; the step it died in is in a file.
+# One case in one configuration, from its image to its micro image. Runs in a subshell with set -e; the step it died in is in a file.
 #
 # A case file (cases/NAME.sh) sets
 #   packages=(…)       Debian packages in its image; or from_scratch=yes
@@ -8,21 +8,43 @@
 #   port=N             where it answers; ends=stopped (by docker stop) or ends=itself
 #   status=N           the exit status it ends with
 #   absent=(…)         paths that the micro image must not have
+#   user=UID:GID       an ordinary user as whom it works too
+#   capless=yes        it works as root without any capability
+#   writable=(…)       where it must write, when its user or its file system would not allow it
+#   explained=(…)      patterns 'CONFIGURATION PATH', with the reason as a comment: what full privileges
+#                      ship and this configuration rightly does not
+#   gains=(…)          set-user-ID programs that it starts as an ordinary user, and gains_in=(…) the
+#                      configurations that keep their meaning: elsewhere each one must be told
 # and defines
 #   build TREE         puts its own files into the image's tree
 #   exercise           uses the service from outside; what it prints must be the same every time
-#   further_checks     optional: more to be done with its outputs, in $out
+#   further_checks     optional: more to be done with its outputs, in $out, in the configuration 'plain'
 
 step() { echo "$1" >"$directory/step"; }
 
-# The image's configuration as docker import takes it.
+# load_case NAME: its settings and functions.
+load_case() {
+  packages=() changes=() absent=() writable=() explained=() gains=() gains_in=()
+  port=8080 ends=stopped status=0 user='' capless=no from_scratch=no
+  further_checks() { :; }
+  # shellcheck source=/dev/null
+  . "$cases_directory/$1.sh"
+}
+
+# import_image CASE: makes its image, once for each engine; prints its name.
 import_image() {
-  local options=() line
-  for line in "${changes[@]}" "ENTRYPOINT $(json_array "${entrypoint[@]}")"; do
-    options+=(--change "$line")
-  done
-  docker import "${options[@]}" "$1" "$2" >/dev/null
-  remember_image "$2"
+  local options=() line archive
+  local image=micropacker-e2e/$1:original-$$ imported=$work/$1/imported-$containers
+  if [ ! -e "$imported" ]; then
+    for line in "${changes[@]}" "ENTRYPOINT $(json_array "${entrypoint[@]}")"; do
+      options+=(--change "$line")
+    done
+    archive=$(case_rootfs "$1")
+    "$containers" import "${options[@]}" - "$image" <"$archive" >/dev/null
+    remember_image "$image"
+    touch "$imported"
+  fi
+  echo "$image"
 }
 
 # json_array WORD…: the cases' words hold no quotes or backslashes.
@@ -41,12 +63,11 @@ use_container() {
   fi
   exercise >"$log.answers"
   end_container "$log"
-  [ "$(exit_status)" = "$status" ] || {
-    echo "exit status $(exit_status), expected $status" >&2
-    return 1
-  }
+  check_status "$(exit_status)"
   [ "$ends" = stopped ] || cat "$log.stdout" >>"$log.answers"
 }
+
+check_status() { [ "$1" = "$status" ] || { echo "exit status $1, expected $status" >&2; return 1; }; }
 
 # What the container that was used last printed, when the case died before it was kept.
 save_unsaved_logs() { [ -z "$log" ] || [ -e "$log.state" ] || save_logs "$log"; }
@@ -54,93 +75,116 @@ save_unsaved_logs() { [ -z "$log" ] || [ -e "$log.state" ] || save_logs "$log"; 
 # same_answers NAME: as the original gave.
 same_answers() { diff -u "$directory/original.answers" "$directory/$1.answers" >&2; }
 
-image_size() { docker image inspect --format '{{.Size}}' "$1"; }
+image_size() { "$containers" image inspect --format '{{.Size}}' "$1"; }
 
 # load_image ARCHIVE: prints the name or id it was loaded under.
 load_image() {
-  docker load --input "$1" | sed -n 's/^Loaded image\( ID\)\{0,1\}: //p' | tail -n 1
+  "$containers" load <"$1" | sed -n 's/^Loaded image\( ID\)\{0,1\}: //p' | tail -n 1
 }
 
+# run_case CASE CONFIGURATION
 run_case() {
-  directory=$work/$1 out=$work/$1/out
-  local original=micropacker-e2e/$1:original-$$ micro rootfs path
+  directory=$work/$1/$2 out=$work/$1/$2/out log=''
   mkdir -p "$out"
-  log=''
-  packages=() changes=() absent=() port=8080 ends=stopped status=0
-  further_checks() { :; }
-  # shellcheck source=/dev/null
-  . "$cases_directory/$1.sh"
+  # A user of the container's writes here.
+  chmod 1777 "$out"
+  load_case "$1"
+  step 'the configuration'
+  configure "$1" "$2"
+  [ ! -e "$directory/skipped" ] || return 0
+  if [ "$containers" = none ]; then run_on_host "$1" "$2"; else run_in_containers "$1" "$2"; fi
+  step 'what is shipped'
+  none_missing "$2"
+  [ "$2" != plain ] || further_checks
+}
+
+run_in_containers() {
+  local original micro
   trap 'save_unsaved_logs' EXIT
 
   step 'making the image'
-  rootfs=$(case_rootfs "$1")
-  import_image "$rootfs" "$original"
+  original=$(import_image "$1")
   image_size "$original" >"$directory/sizes"
 
   step 'original'
-  start_container "$original"
+  start_container "$original" "${options[@]}"
   use_container original
   [ -s "$directory/original.answers" ] || { echo 'the case shows nothing' >&2; return 1; }
 
   step 'traced'
-  start_container "$original" --volume "$work/micropacker:/micropacker:ro" --volume "$out:/out" \
-    --entrypoint /micropacker \
+  start_container "$original" "${options[@]}" \
+    --volume "$work/micropacker:/micropacker:ro" --volume "$out:/out" --entrypoint /micropacker \
     -- --output /out/rootfs.tar --artifacts /out "${tracing_options[@]}" -- "${entrypoint[@]}"
   use_container traced
+  if ! are_gained_in "$2"; then
+    losses_of_gains
+    check_outputs "$2"
+    return 0
+  fi
   same_answers traced
-
-  step 'outputs'
-  for path in rootfs.tar image.tar Dockerfile; do
-    [ -s "$out/$path" ] || { echo "no $path was written" >&2; return 1; }
-  done
-  tar --list --file "$out/rootfs.tar" >"$directory/entries"
-  for path in "${absent[@]}"; do
-    ! grep -Fx "${path#/}" "$directory/entries" >&2 || { echo "$path should not be there" >&2; return 1; }
-  done
+  check_outputs "$2"
 
   step 'loading'
   micro=$(load_image "$out/image.tar")
-  [ -n "$micro" ] || { echo 'docker load named no image' >&2; return 1; }
+  [ -n "$micro" ] || { echo 'the engine named no image when it loaded ours' >&2; return 1; }
   remember_image "$micro"
   image_size "$micro" >>"$directory/sizes"
 
   step 'micro image'
-  start_container "$micro"
+  start_container "$micro" "${options[@]}"
   use_container micro
   same_answers micro
-
-  step 'further checks'
-  further_checks
+  is_started_plainly "$2" || return 0
+  step 'micro image, started plainly'
+  start_container "$micro"
+  use_container micro-plain
+  same_answers micro-plain
 }
 
-# show_logs CASE: what its containers printed.
+# check_outputs CONFIGURATION: all are there, and the tarball lacks what must be absent.
+check_outputs() {
+  local path
+  step 'outputs'
+  for path in rootfs.tar image.tar Dockerfile; do
+    [ -s "$out/$path" ] || { echo "no $path was written" >&2; return 1; }
+  done
+  tar --list --file "$out/rootfs.tar" | LC_ALL=C sort >"$directory/entries"
+  list_missing "$1"
+  for path in "${absent[@]}"; do
+    ! grep -Fx "${path#/}" "$directory/entries" >&2 || { echo "$path should not be there" >&2; return 1; }
+  done
+}
+
+# show_logs CASE CONFIGURATION: what its containers printed.
 show_logs() {
   local file
-  for file in "$work/$1"/{original,traced,micro,built}.{stdout,stderr,state}; do
+  for file in "$work/$1/$2"/{original,traced,micro,micro-plain,built}.{stdout,stderr,state}; do
     [ -s "$file" ] || continue
-    printf -- '--- %s\n' "$1/${file##*/}"
+    printf -- '--- %s\n' "$1/$2/${file##*/}"
     tail -n 30 "$file"
   done >&2
 }
 
 show_failure() {
-  say "$1: failed: $(cat "$work/$1/step")"
-  [ "$verbose" = yes ] || show_logs "$1"
+  say "$1, $2: failed: $(cat "$work/$1/$2/step")"
+  [ "$verbose" = yes ] || show_logs "$1" "$2"
 }
 
-# engine_of CASE: the tracing engine micropacker says it used, when it says.
+# engine_of CASE CONFIGURATION: the tracing engine micropacker says it used, when it says.
 engine_of() {
   local engine
-  engine=$(grep -ohiE 'user notification|(seccomp|system call) stops' "$work/$1/traced.stderr" 2>/dev/null | head -n 1) || true
+  engine=$(sed -n 's/^micropacker: .*; traced by //p' "$work/$1/$2/traced.stderr" 2>/dev/null | tail -n 1) || true
   echo "${engine:--}"
 }
 
+# files_in ENTRIES: how many of them are no directories.
+files_in() { if [ -e "$1" ]; then grep -vc '/$' "$1"; else echo -; fi; }
+
 # table_row CASE RESULT
 table_row() {
-  local sizes=() entries=-
-  [ ! -e "$work/$1/sizes" ] || mapfile -t sizes <"$work/$1/sizes"
-  [ ! -e "$work/$1/entries" ] || entries=$(grep -vc '/$' "$work/$1/entries")
-  awk -v name="$1" -v result="$2" -v engine="$(engine_of "$1")" -v files="$entries" \
+  local sizes=() directory=$work/$1/plain
+  [ ! -e "$directory/sizes" ] || mapfile -t sizes <"$directory/sizes"
+  awk -v name="$1" -v result="$2" -v engine="$(engine_of "$1" plain)" -v files="$(files_in "$directory/entries")" \
     -v original="${sizes[0]:-0}" -v micro="${sizes[1]:-0}" 'BEGIN {
       size = micro ? sprintf("%.1f", micro / 1e6) : "-"
       ratio = micro ? sprintf("%.1f", original / micro) : "-"

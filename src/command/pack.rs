@@ -24,10 +24,10 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         return Err(Failure::new(exit::USAGE, message).into());
     }
     let outputs = Outputs {
-        rootfs: &args.output,
-        artifacts: args.artifacts.as_deref(),
-        tag: args.tag.as_deref(),
-        keep_env: &[],
+        rootfs: args.output.clone(),
+        artifacts: args.artifacts.clone(),
+        tag: args.tag.clone(),
+        keep_env: Vec::new(),
     };
     let options = Options {
         builtin_exclusions: args.unrestricted != Some(true),

@@ -1,120 +1,137 @@
 //! `micropacker run`: trace, resolve, pack.
 
-use super::find::find;
-use super::ship::{Outputs, options, ship, summary};
+use super::ship::{Outputs, Shipped, options, ship, summary};
+use super::start::{Startable, environment, manner};
 use super::{Failure, current_directory, one_line, start_logging};
-use crate::cli::{EngineName, RunArgs, VisitorsName};
+use crate::cli::{RunArgs, VisitorsName};
 use crate::exit;
 use crate::image_fs::HostFs;
-use crate::recording::Context as RunContext;
-use crate::supervisor::{Request, SuperviseError, supervise};
-use crate::tracer::engine::{Engine, Wish};
-use crate::tracer::launch;
+use crate::recording::{Context as RunContext, Recording};
+use crate::resolve::Options;
+use crate::supervisor::control::PackNow;
+use crate::supervisor::control::protocol::Packed;
+use crate::supervisor::{Request, Traced, end_like, supervise};
 use crate::tracer::visitors;
-use anyhow::{Context, Result};
-use nix::errno::Errno;
-use std::ffi::{CString, OsString};
+use anyhow::{Result, bail};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-/// Variables that set our own options: the application sees neither them nor their traces.
-const OWN_PREFIX: &[u8] = b"MICROPACKER_";
 
 /// Runs the command to its end and writes the outputs. Gives the application's exit status.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     start_logging(&args.log);
-    let Some(name) = args.command.first() else {
+    let Some(startable) = Startable::find(&args.command)? else {
         return Err(Failure::new(
             exit::USAGE,
             "no command to trace: give one behind '--', as in 'micropacker -- /entrypoint.sh'",
         )
         .into());
     };
-    let path = std::env::var_os("PATH");
-    let file = find(name, path.as_deref()).map_err(|error| Failure::new(error.status(), error))?;
-    let options = options(&args.select, Path::new("/"))
-        .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?;
-    let outputs = Outputs {
-        rootfs: &args.output,
-        artifacts: args.artifacts.as_deref(),
-        tag: args.tag.as_deref(),
-        keep_env: &args.keep_env,
-    };
-    outputs.check()?;
+    let packer = Arc::new(Packer::new(args)?);
     let traced = supervise(Request {
-        command: launch::Command {
-            file: c_string(file.as_os_str().as_bytes())?,
-            argv: args
-                .command
-                .iter()
-                .map(|argument| c_string(argument.as_bytes()))
-                .collect::<Result<_>>()?,
-            env: environment()
-                .iter()
-                .map(|variable| c_string(variable))
-                .collect::<Result<_>>()?,
-        },
+        command: startable.command.clone(),
         context: context(&args.command)?,
-        wish: wish(args),
+        manner: manner(&args.engine),
         visitors: match args.visitors {
             VisitorsName::Auto => visitors::Wish::Auto,
             VisitorsName::Full => visitors::Wish::Full,
             VisitorsName::Off => visitors::Wish::Off,
         },
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
+        pack: pack_now(&packer),
+        outputs: packer.absolute_outputs(),
     })
-    .map_err(|error| Failure::new(status_of(&error), explain(&error, &file.display())))?;
+    .map_err(|error| startable.failure(&error))?;
     tracing::debug!(
         "{} paths used, {} programs started, {} names made; resolving",
         traced.recording.uses.len(),
         traced.recording.execs.len(),
         traced.recording.created.len()
     );
-    let shipped = ship(&HostFs::new("/"), &traced.recording, options, &outputs)?;
+    let packed = packer.pack(&traced.recording);
+    tell_waiting(&traced, &packer, &packed);
     tracing::info!(
         "{}; traced by {}",
-        summary(&outputs, &shipped),
+        summary(&packer.outputs, &packed?),
         traced.choice.engine
     );
+    end_like(traced.end);
     Ok(ExitCode::from(traced.end.exit_status()))
 }
 
-fn status_of(error: &SuperviseError) -> u8 {
-    match error {
-        SuperviseError::Exec(Errno::ENOENT) => exit::NOT_FOUND,
-        SuperviseError::Engine(_) | SuperviseError::Launch(_) | SuperviseError::Exec(_) => {
-            exit::CANNOT_RUN
+/// Writes the outputs, as often as it is asked to.
+struct Packer {
+    outputs: Outputs,
+    options: Options,
+    /// Whose turn it is: the temporary files have the same names each time.
+    turn: Mutex<()>,
+}
+
+impl Packer {
+    fn new(args: &RunArgs) -> Result<Self> {
+        let options = options(&args.select, Path::new("/"))
+            .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?;
+        let outputs = Outputs {
+            rootfs: args.output.clone(),
+            artifacts: args.artifacts.clone(),
+            tag: args.tag.clone(),
+            keep_env: args.keep_env.clone(),
+        };
+        outputs.check()?;
+        Ok(Self {
+            outputs,
+            options,
+            turn: Mutex::default(),
+        })
+    }
+
+    fn absolute_outputs(&self) -> Vec<PathBuf> {
+        let files = self.outputs.files().into_iter();
+        files
+            .map(|file| std::path::absolute(&file).unwrap_or(file))
+            .collect()
+    }
+
+    fn pack(&self, recording: &Recording) -> Result<Shipped> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let fs = HostFs::new("/");
+        ship(&fs, recording, self.options.clone(), &self.outputs)
+    }
+
+    fn pack_early(&self, recording: &Recording) -> Result<Packed> {
+        if !self.outputs.rootfs_is_a_file() {
+            bail!(
+                "{} is no regular file: it is written once, at the end",
+                self.outputs.rootfs.display()
+            );
         }
-        SuperviseError::Resources(_) | SuperviseError::Trace(_) => exit::OUTPUT,
+        Ok(self.packed(&self.pack(recording)?))
+    }
+
+    fn packed(&self, shipped: &Shipped) -> Packed {
+        Packed {
+            summary: summary(&self.outputs, shipped),
+            entries: shipped.layer.entries,
+            bytes: shipped.layer.content_bytes,
+        }
     }
 }
 
-fn explain(error: &SuperviseError, file: &dyn std::fmt::Display) -> String {
-    match error {
-        // The file itself is there: find() has seen it.
-        SuperviseError::Exec(Errno::ENOENT) => format!(
-            "cannot run {file}: its interpreter is missing (see its '#!' line, or its ELF \
-             interpreter with 'micropacker elf {file}')"
-        ),
-        SuperviseError::Exec(Errno::ENOEXEC) => format!(
-            "cannot run {file}: it is neither a program of this machine's architecture nor a \
-             script with a '#!' line"
-        ),
-        SuperviseError::Exec(errno) => format!("cannot run {file}: {}", errno.desc()),
-        other => other.to_string(),
-    }
+fn pack_now(packer: &Arc<Packer>) -> PackNow {
+    let packer = Arc::clone(packer);
+    Arc::new(move |recording| {
+        packer
+            .pack_early(recording)
+            .map_err(|error| one_line(&error))
+    })
 }
 
-fn wish(args: &RunArgs) -> Wish {
-    match args.engine {
-        _ if args.no_seccomp => Wish::Only(Engine::SyscallStop),
-        EngineName::Auto => Wish::Auto,
-        EngineName::Notify => Wish::Only(Engine::Notify),
-        EngineName::Seccomp => Wish::Only(Engine::SeccompStop),
-        EngineName::Syscall => Wish::Only(Engine::SyscallStop),
-    }
+fn tell_waiting(traced: &Traced, packer: &Packer, packed: &Result<Shipped>) {
+    let outcome = packed.as_ref().map(|shipped| packer.packed(shipped));
+    traced.control.tell_outputs(outcome.map_err(one_line));
 }
 
 fn context(command: &[OsString]) -> Result<RunContext> {
@@ -128,16 +145,4 @@ fn context(command: &[OsString]) -> Result<RunContext> {
         uid: nix::unistd::geteuid().as_raw(),
         gid: nix::unistd::getegid().as_raw(),
     })
-}
-
-/// The environment as the application would have it without us.
-fn environment() -> Vec<Vec<u8>> {
-    std::env::vars_os()
-        .filter(|(name, _)| !name.as_bytes().starts_with(OWN_PREFIX))
-        .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
-        .collect()
-}
-
-fn c_string(bytes: &[u8]) -> Result<CString> {
-    CString::new(bytes).context("an argument or variable holds a NUL byte")
 }

@@ -23,15 +23,15 @@ const DOCKERFILE: &str = "Dockerfile";
 const FILES: &str = "files.txt";
 
 /// Where the outputs go.
-pub struct Outputs<'a> {
+pub struct Outputs {
     /// The root file system tarball.
-    pub rootfs: &'a Path,
+    pub rootfs: PathBuf,
     /// The directory of all others.
-    pub artifacts: Option<&'a Path>,
+    pub artifacts: Option<PathBuf>,
     /// The image's name.
-    pub tag: Option<&'a str>,
+    pub tag: Option<String>,
     /// Variables to keep although they look like secrets.
-    pub keep_env: &'a [String],
+    pub keep_env: Vec<String>,
 }
 
 /// What was written.
@@ -42,14 +42,14 @@ pub struct Shipped {
     pub layer: LayerSummary,
 }
 
-impl Outputs<'_> {
+impl Outputs {
     /// Tries each output now: better no trace than a trace for nothing.
     ///
     /// # Errors
     /// Names the output and the remedy.
     pub fn check(&self) -> Result<()> {
-        Output::create(self.rootfs)?;
-        let Some(artifacts) = self.artifacts else {
+        Output::create(&self.rootfs)?;
+        let Some(artifacts) = &self.artifacts else {
             return Ok(());
         };
         fs::create_dir_all(artifacts).with_context(|| {
@@ -70,19 +70,25 @@ impl Outputs<'_> {
         Ok(())
     }
 
-    fn rootfs_is_a_file(&self) -> bool {
-        self.rootfs != Path::new("-")
-            && fs::metadata(self.rootfs).is_ok_and(|meta| meta.is_file()) | !self.rootfs.exists()
+    /// All of them.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let artifacts = self.artifacts.iter();
+        let beside = artifacts
+            .flat_map(|artifacts| [IMAGE, DOCKERFILE, FILES].map(|name| artifacts.join(name)));
+        std::iter::once(self.rootfs.clone()).chain(beside).collect()
+    }
+
+    /// Whether they can be written more than once: a stream has been read by then.
+    pub fn rootfs_is_a_file(&self) -> bool {
+        self.rootfs.as_path() != Path::new("-")
+            && fs::metadata(&self.rootfs).is_ok_and(|meta| meta.is_file()) | !self.rootfs.exists()
     }
 
     /// Physical paths of the outputs, and of this program, where they lie in the image: they are
     /// not the application's.
     fn own(&self, root: &Path) -> Vec<ImagePath> {
-        let mut files = vec![self.rootfs.to_owned()];
+        let mut files = self.files();
         files.extend(std::env::current_exe());
-        if let Some(artifacts) = self.artifacts {
-            files.extend([IMAGE, DOCKERFILE, FILES].map(|name| artifacts.join(name)));
-        }
         files
             .iter()
             .filter_map(|file| path_below(root, file))
@@ -119,7 +125,7 @@ pub fn ship(
         tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
     }
     tell(&manifest.losses);
-    let mut rootfs = Output::create(outputs.rootfs)?;
+    let mut rootfs = Output::create(&outputs.rootfs)?;
     let layer = write_layer(fs, &manifest, &mut rootfs)
         .with_context(|| format!("cannot write {}", outputs.rootfs.display()))?;
     rootfs.commit()?;
@@ -132,7 +138,7 @@ pub fn ship(
             layer.sparse_entries
         );
     }
-    if let Some(artifacts) = outputs.artifacts {
+    if let Some(artifacts) = &outputs.artifacts {
         write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?;
     }
     Ok(Shipped { manifest, layer })
@@ -165,7 +171,7 @@ fn write_artifacts(
     write_whole(&artifacts.join(DOCKERFILE), &dockerfile)?;
     write_whole(&artifacts.join(FILES), &file_list(fs, manifest))?;
 
-    let mut tarball = File::open(outputs.rootfs)
+    let mut tarball = File::open(&outputs.rootfs)
         .with_context(|| format!("cannot read {} again", outputs.rootfs.display()))?;
     let path = artifacts.join(IMAGE);
     let mut image = Output::create(&path)?;
@@ -173,7 +179,7 @@ fn write_artifacts(
         &mut tarball,
         layer.sha256,
         &config,
-        outputs.tag,
+        outputs.tag.as_deref(),
         source_date_epoch()?,
         &mut image,
     )
@@ -330,9 +336,8 @@ fn bytes_of(words: &[OsString]) -> Vec<Vec<u8>> {
 
 /// The closing line of a run.
 pub fn summary(outputs: &Outputs, shipped: &Shipped) -> String {
-    let image: PathBuf = outputs
-        .artifacts
-        .map_or(outputs.rootfs.to_owned(), |artifacts| artifacts.join(IMAGE));
+    let artifacts = outputs.artifacts.as_ref();
+    let image = artifacts.map_or_else(|| outputs.rootfs.clone(), |artifacts| artifacts.join(IMAGE));
     format!(
         "{} entries, {} in {}",
         shipped.layer.entries,

@@ -109,7 +109,7 @@ fn add(recording: &mut Recording, path: ImagePath) {
         first: Origin {
             pid: 0,
             program: None,
-            call: "list",
+            call: "list".into(),
         },
     });
 }

@@ -1,7 +1,10 @@
 //! The thread that receives our signals and carries out the stop policy.
 
-use super::stop_policy::{Order, StopPolicy};
-use crate::sys::{self, Tid};
+use super::stop_policy::{Order, Source, StopPolicy};
+use super::witness::Witness;
+use crate::sys::{self, ComingStop, Received, Tid};
+use crate::tracer::engine::Watcher;
+use nix::unistd::{getpid, getppid};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,11 +13,16 @@ use std::time::{Duration, Instant};
 /// How often the policy is asked while a stop is under way.
 const TICK: Duration = Duration::from_millis(50);
 
+/// How long the command is watched for going on again before we stop as it has.
+const SETTLING: Duration = Duration::from_millis(2);
+const SETTLING_STEP: Duration = Duration::from_micros(200);
+
 /// Shared between this thread and the ptrace loop.
 struct State {
     policy: StopPolicy,
     live: BTreeSet<Tid>,
     main: Tid,
+    witness: Option<Witness>,
 }
 
 /// Handle on the signal thread, for the ptrace loop.
@@ -23,12 +31,18 @@ pub struct SignalThread {
 }
 
 impl SignalThread {
-    /// Starts it. All signals must be blocked already.
-    pub fn start(main: Tid, timeout: Option<Duration>) -> io::Result<Self> {
+    /// Starts it. All signals must be blocked already. `witness`: of the process group, where
+    /// the command is in ours.
+    pub fn start(
+        main: Tid,
+        timeout: Option<Duration>,
+        witness: Option<Witness>,
+    ) -> io::Result<Self> {
         let state = Arc::new(Mutex::new(State {
-            policy: StopPolicy::new(main, timeout),
+            policy: StopPolicy::new(main, getpid().as_raw(), timeout),
             live: BTreeSet::from([main]),
             main,
+            witness,
         }));
         let shared = Arc::clone(&state);
         std::thread::Builder::new()
@@ -37,8 +51,14 @@ impl SignalThread {
         Ok(Self { state })
     }
 
-    /// A thread of the application has come to life or ended.
-    pub fn on_change(&self, tid: Tid, lives: bool) {
+    /// Nothing is left to be signalled.
+    pub fn close(&self) {
+        lock(&self.state).witness = None;
+    }
+}
+
+impl Watcher for SignalThread {
+    fn on_change(&mut self, tid: Tid, lives: bool) {
         let mut state = lock(&self.state);
         if lives {
             state.live.insert(tid);
@@ -49,6 +69,24 @@ impl SignalThread {
             state.policy.on_main_ended();
         }
     }
+
+    /// Whoever started us must see the job stop: we stop as the command has. As PID 1 there is
+    /// nobody to see it, and the kernel does not let us.
+    fn on_stopped(&mut self, tid: Tid, signal: i32) {
+        if sys::is_init() || tid != lock(&self.state).main {
+            return;
+        }
+        let stop = ComingStop::prepare(signal);
+        // What went on before the stop was prepared for is told by the next news of it.
+        let until = Instant::now() + SETTLING;
+        while Instant::now() < until {
+            if sys::has_news(tid) {
+                return;
+            }
+            std::thread::sleep(SETTLING_STEP);
+        }
+        stop.stop();
+    }
 }
 
 fn receive(state: &Mutex<State>) {
@@ -57,33 +95,57 @@ fn receive(state: &Mutex<State>) {
         let received = sys::wait_signal(timeout);
         let mut state = lock(state);
         let now = Instant::now();
-        let orders = match received {
-            Some((signal, from_kernel)) => state.policy.on_signal(signal, from_kernel, now),
+        let orders = match &received {
+            Some(received) => {
+                let source = state.source_of(received);
+                state.policy.on_signal(received.signal, source, now)
+            }
             None => state.policy.on_tick(now),
         };
         for order in orders {
-            // Whoever has ended meanwhile needs no signal.
-            match order {
-                Order::Signal(pid, signal) => drop(sys::send_signal(pid, signal)),
-                Order::SignalAll(signal) => {
-                    for tid in state.live.iter().filter(|tid| leads_a_process(**tid)) {
-                        let _ = sys::send_signal(*tid, signal);
-                    }
-                }
-            }
+            state.carry_out(order, received.as_ref());
         }
     }
 }
 
-/// kill(2) takes a process for each of its threads: only the leader counts, or a handler would
-/// run once for each.
-fn leads_a_process(tid: Tid) -> bool {
-    std::fs::read_to_string(format!("/proc/{tid}/status")).is_ok_and(|status| {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix("Tgid:"))
-            .is_some_and(|tgid| tgid.trim() == tid.to_string())
-    })
+impl State {
+    fn source_of(&mut self, received: &Received) -> Source {
+        // It is asked each time, so that it keeps nothing that would answer a later question.
+        let testimony = self.witness.as_mut().map(|it| it.has(received.signal));
+        if let Some(Err(_)) = testimony {
+            self.witness = None;
+        }
+        let group = matches!(testimony, Some(Ok(true)));
+        let own = received.sender == getpid().as_raw();
+        if received.from_kernel || own || (group && self.live.contains(&received.sender)) {
+            Source::Settled
+        } else if group {
+            Source::Group
+        } else {
+            Source::Process(received.sender)
+        }
+    }
+
+    /// Whoever has ended meanwhile needs no signal.
+    fn carry_out(&self, order: Order, received: Option<&Received>) {
+        match (order, received) {
+            (Order::PassOn, Some(received)) => drop(received.pass_on(self.main)),
+            (Order::PassUp, Some(received)) => {
+                let parent = getppid().as_raw();
+                if parent > 0 {
+                    let _ = received.pass_on(parent);
+                }
+            }
+            (Order::SignalAll(signal), _) => {
+                // kill(2) takes a process for each of its threads: only the leader counts, or a
+                // handler would run once for each.
+                for tid in self.live.iter().filter(|tid| sys::leads_a_process(**tid)) {
+                    let _ = sys::send_signal(*tid, signal);
+                }
+            }
+            (Order::PassOn | Order::PassUp, None) => {}
+        }
+    }
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

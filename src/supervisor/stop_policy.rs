@@ -3,11 +3,25 @@
 use crate::sys::Tid;
 use std::time::{Duration, Instant};
 
+/// Where a signal that reached us comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Whomever it concerns has it already, and it is no word to us: a terminal's Ctrl-C, the
+    /// application's own `kill 0`.
+    Settled,
+    /// It was sent to our whole process group: the command has it already.
+    Group,
+    /// This process sent it to us alone; 0 for one outside of our PID namespace.
+    Process(Tid),
+}
+
 /// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Send this signal to this process.
-    Signal(Tid, i32),
+    /// Send the signal on to the command, with all that came along.
+    PassOn,
+    /// Send it on to our own parent.
+    PassUp,
     /// Send this signal to everything that is followed.
     SignalAll(i32),
 }
@@ -16,26 +30,33 @@ pub enum Order {
 /// command would have taken them along at once.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// The PID that stands for the application in a container: who signals it means the command.
+const INIT: Tid = 1;
+
 /// The state of stopping.
 #[derive(Debug)]
 pub struct StopPolicy {
     main: Tid,
     main_lives: bool,
+    own: Tid,
     timeout: Option<Duration>,
-    terminations: u32,
     stopping: bool,
+    /// Whether those that outlive the command have been asked to end.
+    rest_asked: bool,
     deadline: Option<Instant>,
 }
 
 impl StopPolicy {
-    /// For a command that runs as `main`; `timeout` is how long it may take to end.
-    pub fn new(main: Tid, timeout: Option<Duration>) -> Self {
+    /// For a command that runs as `main` below us, `own`; `timeout` is how long it may take to
+    /// end.
+    pub fn new(main: Tid, own: Tid, timeout: Option<Duration>) -> Self {
         Self {
             main,
             main_lives: true,
+            own,
             timeout,
-            terminations: 0,
             stopping: false,
+            rest_asked: false,
             deadline: None,
         }
     }
@@ -45,27 +66,26 @@ impl StopPolicy {
         self.stopping
     }
 
-    /// We received `signal`. What the kernel sends from a terminal, the whole foreground group
-    /// has received already; everything else goes to the command, once.
-    pub fn on_signal(&mut self, signal: i32, from_kernel: bool, now: Instant) -> Vec<Order> {
-        if from_kernel || signal == libc::SIGCHLD {
-            return Vec::new();
-        }
-        if signal == libc::SIGTERM {
-            self.terminations += 1;
-            if self.terminations > 1 {
-                return vec![Order::SignalAll(libc::SIGKILL)];
+    /// We received `signal`: it goes to the command once, however many of us have got it.
+    pub fn on_signal(&mut self, signal: i32, source: Source, now: Instant) -> Vec<Order> {
+        match source {
+            Source::Settled => return Vec::new(),
+            // What the command tells its parent is not for itself.
+            Source::Process(sender) if sender == self.main && self.own != INIT => {
+                return vec![Order::PassUp];
             }
+            Source::Group | Source::Process(_) => {}
         }
         if matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGQUIT) && !self.stopping {
             self.stopping = true;
+            self.rest_asked = !self.main_lives;
             self.deadline = self.timeout.map(|timeout| now + timeout);
         }
-        vec![if self.main_lives {
-            Order::Signal(self.main, signal)
-        } else {
-            Order::SignalAll(signal)
-        }]
+        match (self.main_lives, source) {
+            (false, _) => vec![Order::SignalAll(signal)],
+            (true, Source::Group) => Vec::new(),
+            (true, _) => vec![Order::PassOn],
+        }
     }
 
     /// The command itself has ended; others may live on.
@@ -83,9 +103,13 @@ impl StopPolicy {
         {
             return vec![Order::SignalAll(libc::SIGKILL)];
         }
-        let grace_ends = now + GRACE;
-        if !self.main_lives && self.deadline.is_none_or(|deadline| deadline > grace_ends) {
-            self.deadline = Some(grace_ends);
+        if !self.main_lives && !self.rest_asked {
+            self.rest_asked = true;
+            let grace_ends = now + GRACE;
+            self.deadline = Some(match self.deadline {
+                Some(deadline) => deadline.min(grace_ends),
+                None => grace_ends,
+            });
             return vec![Order::SignalAll(libc::SIGTERM)];
         }
         Vec::new()
@@ -97,47 +121,66 @@ mod tests {
     use super::*;
 
     const MAIN: Tid = 7;
+    const OWN: Tid = 6;
+    const OUTSIDE: Source = Source::Process(0);
 
     fn policy(timeout: Option<u64>) -> (StopPolicy, Instant) {
         let timeout = timeout.map(Duration::from_secs);
-        (StopPolicy::new(MAIN, timeout), Instant::now())
+        (StopPolicy::new(MAIN, OWN, timeout), Instant::now())
     }
 
     #[test]
     fn each_signal_goes_to_the_command_once() {
         let (mut policy, now) = policy(None);
-        for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, 64] {
-            let orders = policy.on_signal(signal, false, now);
-            assert_eq!(orders, [Order::Signal(MAIN, signal)]);
+        for signal in [libc::SIGTERM, libc::SIGTERM, libc::SIGHUP, 64] {
+            assert_eq!(policy.on_signal(signal, OUTSIDE, now), [Order::PassOn]);
         }
     }
 
     #[test]
     fn what_a_terminal_sent_to_everybody_is_not_sent_again() {
         let (mut policy, now) = policy(None);
-        assert_eq!(policy.on_signal(libc::SIGINT, true, now), []);
+        assert_eq!(policy.on_signal(libc::SIGINT, Source::Settled, now), []);
         assert!(!policy.is_stopping());
     }
 
     #[test]
-    fn a_second_sigterm_ends_everything() {
+    fn what_the_whole_group_was_sent_is_not_sent_again_but_heard() {
         let (mut policy, now) = policy(None);
-        policy.on_signal(libc::SIGTERM, false, now);
-        let orders = policy.on_signal(libc::SIGTERM, false, now);
-        assert_eq!(orders, [Order::SignalAll(libc::SIGKILL)]);
+        assert_eq!(policy.on_signal(libc::SIGHUP, Source::Group, now), []);
+        assert!(!policy.is_stopping());
+        assert_eq!(policy.on_signal(libc::SIGTERM, Source::Group, now), []);
+        assert!(policy.is_stopping());
+    }
+
+    #[test]
+    fn what_the_command_sends_its_parent_reaches_ours() {
+        let (mut policy, now) = policy(None);
+        let source = Source::Process(MAIN);
+        let orders = policy.on_signal(libc::SIGTERM, source, now);
+        assert_eq!(orders, [Order::PassUp]);
+        assert!(!policy.is_stopping());
+    }
+
+    #[test]
+    fn pid_1_stands_for_the_command() {
+        let mut policy = StopPolicy::new(MAIN, INIT, None);
+        let orders = policy.on_signal(libc::SIGTERM, Source::Process(MAIN), Instant::now());
+        assert_eq!(orders, [Order::PassOn]);
+        assert!(policy.is_stopping());
     }
 
     #[test]
     fn without_a_timeout_the_command_may_take_as_long_as_it_likes() {
         let (mut policy, now) = policy(None);
-        policy.on_signal(libc::SIGTERM, false, now);
+        policy.on_signal(libc::SIGTERM, OUTSIDE, now);
         assert_eq!(policy.on_tick(now + Duration::from_secs(3600)), []);
     }
 
     #[test]
     fn a_timeout_ends_everything() {
         let (mut policy, now) = policy(Some(5));
-        policy.on_signal(libc::SIGTERM, false, now);
+        policy.on_signal(libc::SIGTERM, OUTSIDE, now);
         assert_eq!(policy.on_tick(now + Duration::from_secs(4)), []);
         let orders = policy.on_tick(now + Duration::from_secs(5));
         assert_eq!(orders, [Order::SignalAll(libc::SIGKILL)]);
@@ -146,7 +189,7 @@ mod tests {
     #[test]
     fn what_outlives_a_stopped_command_is_asked_then_ended() {
         let (mut policy, now) = policy(None);
-        policy.on_signal(libc::SIGTERM, false, now);
+        policy.on_signal(libc::SIGTERM, OUTSIDE, now);
         policy.on_main_ended();
         assert_eq!(policy.on_tick(now), [Order::SignalAll(libc::SIGTERM)]);
         assert_eq!(policy.on_tick(now), []);
@@ -159,7 +202,14 @@ mod tests {
         let (mut policy, now) = policy(Some(1));
         policy.on_main_ended();
         assert_eq!(policy.on_tick(now + Duration::from_secs(10)), []);
-        let orders = policy.on_signal(libc::SIGTERM, false, now);
+    }
+
+    #[test]
+    fn a_daemon_is_asked_once_and_may_take_its_time() {
+        let (mut policy, now) = policy(None);
+        policy.on_main_ended();
+        let orders = policy.on_signal(libc::SIGTERM, OUTSIDE, now);
         assert_eq!(orders, [Order::SignalAll(libc::SIGTERM)]);
+        assert_eq!(policy.on_tick(now + Duration::from_secs(3600)), []);
     }
 }

@@ -38,6 +38,21 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Closes every descriptor but this one.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn close_all_but(kept: RawFd) -> std::io::Result<()> {
+    let open: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for fd in open.into_iter().filter(|fd| *fd != kept) {
+        // SAFETY: callers are forked children that use nothing but `kept` from now on.
+        unsafe { libc::close(fd) };
+    }
+    Ok(())
+}
+
 /// Takes ownership of a descriptor that recvmsg(2) has just made for us.
 pub fn own_fd(fd: RawFd) -> OwnedFd {
     // SAFETY: the descriptor is new, so nobody else owns it.
@@ -58,6 +73,27 @@ pub fn wait_any(block: bool) -> nix::Result<Option<(Tid, WaitStatus)>> {
         -1 if Errno::last() == Errno::EINTR => Ok(None),
         -1 => Err(Errno::last()),
         tid => Ok(Some((tid, status))),
+    }
+}
+
+/// Whether waitpid(2) has something to tell of this child, which is left to it.
+pub fn has_news(child: Tid) -> bool {
+    peek(child).is_ok_and(|news| news)
+}
+
+/// Whether this is a child of ours that was not reaped.
+pub fn is_child(pid: Tid) -> bool {
+    peek(pid).is_ok()
+}
+
+/// waitid(2) that takes nothing away.
+fn peek(child: Tid) -> nix::Result<bool> {
+    let flags = libc::WEXITED | libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    // SAFETY: an all-zero siginfo is a valid value, and the kernel only writes to it.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let result = libc::waitid(libc::P_PID, child as _, &raw mut info, flags);
+        Errno::result(result).map(|_| info.si_pid() != 0)
     }
 }
 

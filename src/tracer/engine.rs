@@ -7,5 +7,5 @@ mod notify;
 mod threads;
 
 pub use choose::{Capabilities, Choice, Engine, Wish, choose, probe};
-pub use follow::{Follower, Outcome};
+pub use follow::{Follower, Outcome, Watcher};
 pub use notify::serve;

@@ -12,6 +12,19 @@ pub enum Verdict {
     Trace,
 }
 
+/// What the filter does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// With calls that name files.
+    pub hit: Verdict,
+    /// Calls after which we might not be allowed to look at the process any more stop under
+    /// ptrace, whatever becomes of the others.
+    pub watch_identity: bool,
+    /// io_uring_setup(2) works, and counts as a call that names files. Otherwise it gets ENOSYS,
+    /// as on a kernel without it: what is opened through a ring would not be seen.
+    pub allow_io_uring: bool,
+}
+
 const LOAD_WORD: u16 = 0x20;
 const JUMP_EQUAL: u16 = 0x15;
 const JUMP_AT_LEAST: u16 = 0x35;
@@ -21,6 +34,7 @@ const RET_ALLOW: u32 = 0x7fff_0000;
 const RET_TRACE: u32 = 0x7ff0_0000;
 const RET_USER_NOTIF: u32 = 0x7fc0_0000;
 const RET_ERRNO: u32 = 0x0005_0000;
+const NO_SUCH_CALL: u32 = RET_ERRNO | libc::ENOSYS as u32;
 
 /// Offsets in `struct seccomp_data` (seccomp(2)).
 const OFFSET_NUMBER: u32 = 0;
@@ -42,17 +56,10 @@ const FLAGS_OF: [(&str, u32); 2] = [("newfstatat", 3), ("statx", 2)];
 /// let go: one stop less for every file that is opened and then sized. The filter cannot see
 /// that the path is empty, so a path that is given together with a descriptor and exactly this
 /// flag is not seen either (docs/limits.md).
-///
-/// `watch_identity`: calls after which we might not be allowed to look at the process any more
-/// stop under ptrace, whatever the verdict for the others.
-pub fn program(abis: &[Abi], verdict: Verdict, watch_identity: bool) -> Filter {
-    let hit = match verdict {
-        Verdict::Notify => RET_USER_NOTIF,
-        Verdict::Trace => RET_TRACE,
-    };
+pub fn program(abis: &[Abi], policy: Policy) -> Filter {
     let mut filter = vec![load(OFFSET_ARCH)];
     for abi in abis {
-        let body = calls_of(*abi, hit, watch_identity);
+        let body = calls_of(*abi, policy);
         // A body may be longer than a conditional jump reaches: skip the jump around it instead.
         filter.push(jump(JUMP_EQUAL, abi.audit_arch(), 1, 0));
         filter.push(Instruction {
@@ -67,20 +74,26 @@ pub fn program(abis: &[Abi], verdict: Verdict, watch_identity: bool) -> Filter {
     filter
 }
 
-fn calls_of(abi: Abi, hit: u32, watch_identity: bool) -> Vec<Instruction> {
+fn calls_of(abi: Abi, policy: Policy) -> Vec<Instruction> {
+    let hit = match policy.hit {
+        Verdict::Notify => RET_USER_NOTIF,
+        Verdict::Trace => RET_TRACE,
+    };
     let mut body = vec![load(OFFSET_NUMBER)];
     if abi == Abi::X86_64 {
         body.push(jump(JUMP_AT_LEAST, X32_BIT, 0, 1));
-        body.push(give(RET_ERRNO | libc::ENOSYS as u32));
+        body.push(give(NO_SUCH_CALL));
     }
     for (number, name) in abi.numbers() {
-        let hides = Abi::call(name).filter(|call| call.hides_the_caller());
-        let verdict = match (hides, FLAGS_OF.iter().find(|(known, _)| known == name)) {
-            (Some(_), _) if !watch_identity => continue,
-            (Some(call), _) if call.shape == Shape::Prctl => if_hiding(),
-            (Some(_), _) => vec![give(RET_TRACE)],
-            (None, Some((_, flags))) => unless_fstat(*flags, hit),
-            (None, None) => vec![give(hit)],
+        let shape = Abi::call(name).map(|call| call.shape);
+        let flags = FLAGS_OF.iter().find(|(known, _)| known == name);
+        let verdict = match (shape, flags) {
+            (Some(Shape::Identity | Shape::Prctl), _) if !policy.watch_identity => continue,
+            (Some(Shape::Identity), _) => vec![give(RET_TRACE)],
+            (Some(Shape::Prctl), _) => if_hiding(),
+            (Some(Shape::IoUring), _) if !policy.allow_io_uring => vec![give(NO_SUCH_CALL)],
+            (_, Some((_, flags))) => unless_fstat(*flags, hit),
+            (_, None) => vec![give(hit)],
         };
         body.push(jump(JUMP_EQUAL, *number, 0, verdict.len() as u8));
         body.extend(verdict);
@@ -148,6 +161,14 @@ const fn give(value: u32) -> Instruction {
 mod tests {
     use super::*;
 
+    const fn policy(hit: Verdict, watch_identity: bool) -> Policy {
+        Policy {
+            hit,
+            watch_identity,
+            allow_io_uring: false,
+        }
+    }
+
     /// Runs a program as the kernel would.
     fn run(filter: &Filter, arch: u32, number: u32, args: [u64; 6]) -> u32 {
         let (mut at, mut accumulator) = (0, 0);
@@ -174,15 +195,17 @@ mod tests {
     #[test]
     fn each_convention_stops_at_its_own_numbers_only() {
         for pair in [[Abi::X86_64, Abi::I386], [Abi::Aarch64, Abi::Arm]] {
-            let filter = program(&pair, Verdict::Notify, false);
+            let filter = program(&pair, policy(Verdict::Notify, false));
             for abi in pair {
                 for number in 0..600 {
-                    let mut named = abi.numbers().iter();
-                    let named = named.any(|(known, name)| {
-                        *known == number
-                            && Abi::call(name).is_some_and(|call| !call.hides_the_caller())
-                    });
-                    let expected = if named { RET_USER_NOTIF } else { RET_ALLOW };
+                    let mut numbers = abi.numbers().iter();
+                    let named = numbers.find(|(known, _)| *known == number);
+                    let call = named.and_then(|(_, name)| Abi::call(name));
+                    let expected = match call.map(|call| call.shape) {
+                        None | Some(Shape::Identity | Shape::Prctl) => RET_ALLOW,
+                        Some(Shape::IoUring) => NO_SUCH_CALL,
+                        Some(_) => RET_USER_NOTIF,
+                    };
                     assert_eq!(
                         verdict(&filter, abi.audit_arch(), number),
                         expected,
@@ -195,7 +218,7 @@ mod tests {
 
     #[test]
     fn calls_that_hide_the_caller_stop_under_ptrace_where_that_matters() {
-        let filter = program(&[Abi::X86_64], Verdict::Notify, true);
+        let filter = program(&[Abi::X86_64], policy(Verdict::Notify, true));
         let of = |number, args| run(&filter, Abi::X86_64.audit_arch(), number, args);
         const SETUID: u32 = 105;
         const PRCTL: u32 = 157;
@@ -208,7 +231,7 @@ mod tests {
     #[test]
     fn fstat_in_other_words_is_let_go() {
         for abi in [Abi::X86_64, Abi::I386, Abi::Aarch64, Abi::Arm] {
-            let filter = program(&[abi], Verdict::Notify, true);
+            let filter = program(&[abi], policy(Verdict::Notify, true));
             for (name, flags_at) in FLAGS_OF {
                 let Some((number, _)) = abi.numbers().iter().find(|(_, known)| *known == name)
                 else {
@@ -231,17 +254,37 @@ mod tests {
 
     #[test]
     fn x32_calls_get_enosys_and_unknown_architectures_pass() {
-        let filter = program(&[Abi::X86_64, Abi::I386], Verdict::Trace, true);
+        let filter = program(&[Abi::X86_64, Abi::I386], policy(Verdict::Trace, true));
         let open = X32_BIT | 2;
         assert_eq!(
             verdict(&filter, Abi::X86_64.audit_arch(), open),
-            RET_ERRNO | libc::ENOSYS as u32
+            NO_SUCH_CALL
         );
         assert_eq!(verdict(&filter, 0x1234, 2), RET_ALLOW);
     }
 
     #[test]
+    fn io_uring_is_no_such_call_unless_it_is_allowed() {
+        const IO_URING_SETUP: u32 = 425;
+        for abi in [Abi::X86_64, Abi::I386, Abi::Aarch64, Abi::Arm] {
+            for (hit, told) in [
+                (Verdict::Notify, RET_USER_NOTIF),
+                (Verdict::Trace, RET_TRACE),
+            ] {
+                let of = |allow_io_uring| {
+                    let policy = Policy {
+                        allow_io_uring,
+                        ..policy(hit, true)
+                    };
+                    verdict(&program(&[abi], policy), abi.audit_arch(), IO_URING_SETUP)
+                };
+                assert_eq!((of(false), of(true)), (NO_SUCH_CALL, told), "{abi:?}");
+            }
+        }
+    }
+
+    #[test]
     fn it_fits_the_kernels_limit() {
-        assert!(program(&[Abi::Aarch64, Abi::Arm], Verdict::Trace, true).len() <= 4096);
+        assert!(program(&[Abi::Aarch64, Abi::Arm], policy(Verdict::Trace, true)).len() <= 4096);
     }
 }

@@ -2,9 +2,9 @@
 //! otherwise exactly what it would have been.
 
 use super::engine::{Choice, Engine};
-use super::filter::{self, Verdict};
+use super::filter::{self, Policy, Verdict};
 use super::syscall::Abi;
-use crate::sys::{self, FilterMode, Listener, SavedSignals, Tid};
+use crate::sys::{self, FilterMode, Listener, SavedSignals, Session, Tid};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
@@ -71,6 +71,7 @@ pub fn launch(
     command: &Command,
     choice: &Choice,
     signals: &SavedSignals,
+    session: &Session,
 ) -> Result<Launched, LaunchError> {
     let (ours, theirs) = socketpair(
         AddressFamily::Unix,
@@ -81,6 +82,7 @@ pub fn launch(
     .map_err(LaunchError::Start)?;
     let Some(pid) = sys::fork().map_err(LaunchError::Start)? else {
         drop(ours);
+        session.begin();
         run_child(command, choice, signals, &theirs);
     };
     drop(theirs);
@@ -126,7 +128,7 @@ fn attach(pid: Tid, channel: &OwnedFd, choice: &Choice) -> Result<Option<Listene
 }
 
 /// Who traces us, if anybody (proc_pid_status(5)).
-fn own_tracer() -> Option<Tid> {
+pub fn own_tracer() -> Option<Tid> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
         .lines()
@@ -173,7 +175,7 @@ fn filter_self(choice: &Choice) -> nix::Result<Option<Listener>> {
     if choice.set_no_new_privs {
         nix::sys::prctl::set_no_new_privs()?;
     }
-    let (verdict, mode) = match choice.engine {
+    let (hit, mode) = match choice.engine {
         Engine::Notify => (
             Verdict::Notify,
             FilterMode::Listener {
@@ -182,10 +184,12 @@ fn filter_self(choice: &Choice) -> nix::Result<Option<Listener>> {
         ),
         _ => (Verdict::Trace, FilterMode::Plain),
     };
-    sys::install_filter(
-        &filter::program(&Abi::HERE, verdict, choice.keep_visible),
-        mode,
-    )
+    let policy = Policy {
+        hit,
+        watch_identity: choice.keep_visible,
+        allow_io_uring: choice.allow_io_uring,
+    };
+    sys::install_filter(&filter::program(&Abi::HERE, policy), mode)
 }
 
 /// One packet: a byte, a number, and perhaps a descriptor. A peer that is gone is no error here:

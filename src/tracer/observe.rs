@@ -1,6 +1,7 @@
 //! From a system call to the paths it uses: what every engine feeds, and where a path that is
 //! known already ends without a word to anybody.
 
+mod bypass;
 mod created;
 mod cwds;
 mod exec;
@@ -11,6 +12,7 @@ mod sockets;
 mod tests;
 mod visitors;
 
+use super::gains::Hindrance;
 use super::memory::read_path;
 use super::syscall::{Base, Call, Deed, Follow, PathArgument, Shape};
 use super::tracees::{Link, NoLink, Tracees};
@@ -43,6 +45,7 @@ pub struct Observer<T> {
     roots_differ: bool,
     /// Whether a seccomp filter decides which calls reach us.
     behind_filter: bool,
+    hindrance: Hindrance,
     path: Vec<u8>,
     key: Vec<u8>,
 }
@@ -69,6 +72,7 @@ impl<T: Tracees> Observer<T> {
             cwds: Cwds::default(),
             roots_differ: false,
             behind_filter: true,
+            hindrance: Hindrance::default(),
             path: Vec::new(),
             key: Vec::new(),
         }
@@ -78,6 +82,13 @@ impl<T: Tracees> Observer<T> {
     #[must_use]
     pub fn without_filter(mut self) -> Self {
         self.behind_filter = false;
+        self
+    }
+
+    /// Programs may gain less than they would untraced.
+    #[must_use]
+    pub fn hindering(mut self, hindrance: Hindrance) -> Self {
+        self.hindrance = hindrance;
         self
     }
 
@@ -130,6 +141,7 @@ impl<T: Tracees> Observer<T> {
             Shape::Socketcall => self.on_socketcall(tid, call, args),
             Shape::Namespace => self.on_namespace(tid, call, args),
             Shape::Seccomp => self.on_seccomp(args),
+            Shape::IoUring => self.on_io_uring(tid),
             // The ptrace loop sees to these.
             Shape::Identity | Shape::Prctl => {}
         }
@@ -340,22 +352,6 @@ impl<T: Tracees> Observer<T> {
         }
     }
 
-    /// A second listener is refused by the kernel (EBUSY) while ours is there, and what it
-    /// answers never reaches a filter's ptrace stop. Only plain system call stops see all.
-    fn on_seccomp(&mut self, args: &[u64; 6]) {
-        const SET_MODE_FILTER: u64 = 1;
-        const NEW_LISTENER: u64 = 1 << 3;
-        let wants_listener = args[0] == SET_MODE_FILTER && args[1] & NEW_LISTENER != 0;
-        if wants_listener && self.behind_filter {
-            self.lose(
-                "calls that a seccomp listener of the application's own answers, if it gets one: \
-                 the kernel refuses it (EBUSY) while micropacker has one; trace it with --engine \
-                 syscall"
-                    .to_owned(),
-            );
-        }
-    }
-
     fn tell_use(&mut self, tid: Tid, call: &'static Call, place: Place, access: Access) {
         let program = self.runs_now(tid);
         (self.emit)(Event::Used {
@@ -364,7 +360,7 @@ impl<T: Tracees> Observer<T> {
             origin: Origin {
                 pid: tid,
                 program,
-                call: call.name,
+                call: call.name.into(),
             },
         });
     }

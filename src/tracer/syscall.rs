@@ -123,6 +123,8 @@ pub enum Shape {
     Identity,
     /// prctl(2): only PR_SET_DUMPABLE to 0 matters.
     Prctl,
+    /// io_uring_setup(2): what is opened through a ring passes by every tracer.
+    IoUring,
 }
 
 /// A call that names files.
@@ -176,6 +178,7 @@ macro_rules! calls {
     (@ seccomp) => { Shape::Seccomp };
     (@ identity) => { Shape::Identity };
     (@ prctl) => { Shape::Prctl };
+    (@ io_uring) => { Shape::IoUring };
 }
 
 /// Every call that is followed, whatever the calling convention.
@@ -280,6 +283,7 @@ pub const CALLS: &[Call] = calls! {
     "setfsuid32" identity();
     "setfsgid32" identity();
     "prctl" prctl();
+    "io_uring_setup" io_uring();
 };
 
 impl Call {

@@ -2,6 +2,7 @@
 //! so that deciding what a call uses is tested without a process.
 
 use super::credentials::as_tracee;
+use super::gains::Privileges;
 use super::holdings;
 use super::memory::Memories;
 use crate::image_path::ImagePath;
@@ -49,6 +50,11 @@ pub trait Tracees {
     fn environment(&mut self, tid: Tid) -> io::Result<Vec<u8>>;
     /// Whether there is something at this absolute path; a symlink at its end is followed or not.
     fn exists(&mut self, path: &[u8], follow: bool) -> bool;
+    /// What the process may do now; `None` when it has ended.
+    fn privileges(&mut self, tid: Tid) -> Option<Privileges>;
+    /// Whether set-user-ID bits and file capabilities count where this program lies (mount(8),
+    /// `nosuid`).
+    fn may_gain(&mut self, program: &ImagePath) -> bool;
     /// A new thread is stopped: the time to prepare for reading its memory.
     fn on_start(&mut self, tid: Tid);
     /// A thread ended.
@@ -112,6 +118,27 @@ impl Tracees for ProcTracees {
             AtFlags::AT_SYMLINK_NOFOLLOW
         };
         nix::unistd::faccessat(AT_FDCWD, path, AccessFlags::F_OK, flags).is_ok()
+    }
+
+    fn privileges(&mut self, tid: Tid) -> Option<Privileges> {
+        let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+        let field = |name: &str, index: usize| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().nth(index)
+        };
+        let bits = |name: &str| u64::from_str_radix(field(name, 0)?, 16).ok();
+        Some(Privileges {
+            euid: field("Uid:", 1)?.parse().ok()?,
+            egid: field("Gid:", 1)?.parse().ok()?,
+            permitted: bits("CapPrm:")?,
+            bounding: bits("CapBnd:")?,
+            no_new_privs: field("NoNewPrivs:", 0)? == "1",
+        })
+    }
+
+    fn may_gain(&mut self, program: &ImagePath) -> bool {
+        use nix::sys::statvfs::{FsFlags, statvfs};
+        statvfs(program.as_bytes()).is_ok_and(|fs| !fs.flags().contains(FsFlags::ST_NOSUID))
     }
 
     fn on_start(&mut self, tid: Tid) {

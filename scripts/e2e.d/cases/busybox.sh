@@ -6,6 +6,8 @@ entrypoint=(/job.sh first 'second argument')
 changes=('ENV JOB=count')
 port=none
 ends=itself
+user=1000:1000
+capless=yes
 status=7
 absent=(/bin/bash /usr/bin/bash /usr/bin/dpkg /elsewhere/unused.txt)
 

@@ -4,6 +4,10 @@
 packages=(nginx-light)
 entrypoint=(/usr/sbin/nginx -g 'daemon off;')
 port=8080
+user=33:33 # www-data in every Debian
+writable=(/run /var/log/nginx /var/lib/nginx)
+# A master that is no root ignores the directive 'user' and looks no name up.
+explained=('@(user|cap-drop) /etc/@(passwd|group|nsswitch.conf)')
 absent=(/bin/sh /usr/bin/sh /usr/bin/dpkg /srv/www/unused.html)
 
 build() {

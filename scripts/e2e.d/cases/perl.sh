@@ -6,6 +6,8 @@ entrypoint=(/usr/bin/perl -w /batch/report.pl /batch/input.csv)
 changes=('WORKDIR /batch')
 port=none
 ends=itself
+user=1000:1000
+capless=yes
 absent=(/usr/bin/dpkg /elsewhere/unused.csv /usr/bin/bash /bin/bash)
 
 build() {

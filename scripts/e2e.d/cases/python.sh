@@ -4,6 +4,8 @@
 packages=(python3)
 entrypoint=(/usr/bin/python3 /app/server.py)
 changes=('WORKDIR /app' 'ENV GREETING=hello')
+user=1000:1000
+capless=yes
 absent=(/bin/sh /usr/bin/sh /usr/bin/dpkg /app/unused.py /usr/lib/python3.11/turtle.py)
 
 build() {

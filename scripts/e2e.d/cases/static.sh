@@ -4,6 +4,8 @@
 from_scratch=yes
 entrypoint=(/server 8080)
 changes=('ENV GREETING=hello')
+user=1000:1000
+capless=yes
 absent=(/srv/unused.txt /lib /bin /usr /etc/passwd)
 
 build() {
@@ -34,6 +36,7 @@ further_checks() {
   grep -q 'Loaded image' "$directory/podman"
 }
 
+# It takes no run root of more than 50 characters.
 podman_here() {
-  podman --runtime runc --storage-driver vfs --root "$directory/podman-root" --runroot "$directory/podman-run" "$@"
+  podman --runtime runc --storage-driver vfs --root "$work/podman-root" --runroot "$work/podman-run" "$@"
 }

@@ -61,7 +61,7 @@ impl Case {
             first: Origin {
                 pid: 7,
                 program: program.map(path),
-                call: "openat",
+                call: "openat".into(),
             },
         };
         self.recording.uses.insert(Place::at(path(text)), used);

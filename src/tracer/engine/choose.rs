@@ -1,7 +1,7 @@
 //! Which engine: decided from what kernel, container and user allow.
 
 use crate::sys::{self, FilterMode};
-use crate::tracer::filter::{self, Verdict};
+use crate::tracer::filter::{self, Policy, Verdict};
 use crate::tracer::syscall::Abi;
 use std::fmt;
 use std::fs;
@@ -15,6 +15,17 @@ pub enum Engine {
     SeccompStop,
     /// Every system call stops; no filter, so set-user-ID programs keep working.
     SyscallStop,
+}
+
+impl Engine {
+    /// As `--engine` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Notify => "notify",
+            Engine::SeccompStop => "seccomp",
+            Engine::SyscallStop => "syscall",
+        }
+    }
 }
 
 impl fmt::Display for Engine {
@@ -68,6 +79,8 @@ pub struct Choice {
     pub wait_killable: bool,
     /// Processes that change their IDs would be hidden from us: they are kept visible.
     pub keep_visible: bool,
+    /// The application may use io_uring, through which files are opened unseen.
+    pub allow_io_uring: bool,
     /// Why not a faster one, as one line.
     pub step_down: Option<String>,
 }
@@ -82,6 +95,7 @@ pub fn choose(can: Capabilities, wish: Wish) -> Result<Choice, String> {
         set_no_new_privs: engine != Engine::SyscallStop && !can.no_new_privs && !can.sys_admin,
         wait_killable: can.wait_killable,
         keep_visible: !can.sys_ptrace,
+        allow_io_uring: false,
         step_down,
     };
     let no_filter = "no seccomp filter may be installed here";
@@ -135,13 +149,18 @@ pub fn probe() -> Capabilities {
     let has = |bit: u32| effective & (1 << bit) != 0;
     let (sys_ptrace, sys_admin) = (has(19), has(21));
     let allowed = || no_new_privs || sys_admin || nix::sys::prctl::set_no_new_privs().is_ok();
+    let policy = |hit| Policy {
+        hit,
+        watch_identity: true,
+        allow_io_uring: false,
+    };
     let listener = |wait_killable| {
-        let filter = filter::program(&[], Verdict::Notify, false);
+        let filter = filter::program(&[], policy(Verdict::Notify));
         let listener = sys::install_filter(&filter, FilterMode::Listener { wait_killable });
         matches!(listener, Ok(Some(listener)) if listener.wake_synchronously().is_ok())
     };
     let filter = sys::probe_in_child(|| {
-        let filter = filter::program(&Abi::HERE, Verdict::Trace, true);
+        let filter = filter::program(&Abi::HERE, policy(Verdict::Trace));
         allowed() && sys::install_filter(&filter, FilterMode::Plain).is_ok()
     });
     let wait_killable = filter && sys::probe_in_child(|| allowed() && listener(true));

@@ -61,14 +61,21 @@ pub struct Outcome {
     pub ran: bool,
 }
 
+/// Who is told how the threads fare.
+pub trait Watcher {
+    /// A thread has come to life or ended.
+    fn on_change(&mut self, tid: Tid, lives: bool);
+    /// A thread has stopped with its process by this job control signal.
+    fn on_stopped(&mut self, tid: Tid, signal: i32);
+}
+
 /// Follows the command and all its descendants until none is left.
 pub struct Follower<'a, T> {
     engine: Engine,
     pub(super) tasks: TaskTable,
     table: Table,
     observer: &'a Mutex<Observer<T>>,
-    /// Told of each change of who is alive: thread, whether it lives now.
-    on_change: Box<dyn FnMut(Tid, bool) + 'a>,
+    watcher: &'a mut dyn Watcher,
     ran: bool,
     /// `None` where we may look at every process, whatever it does.
     visibility: Option<Visibility>,
@@ -83,14 +90,14 @@ impl<'a, T: Tracees> Follower<'a, T> {
         main: Tid,
         choice: &Choice,
         observer: &'a Mutex<Observer<T>>,
-        on_change: impl FnMut(Tid, bool) + 'a,
+        watcher: &'a mut dyn Watcher,
     ) -> Self {
         Self {
             engine: choice.engine,
             tasks: TaskTable::new(main),
             table: Table::new(),
             observer,
-            on_change: Box::new(on_change),
+            watcher,
             ran: false,
             visibility: choice.keep_visible.then(Visibility::default),
             threads: ProcThreads::new(main),
@@ -143,11 +150,13 @@ impl<'a, T: Tracees> Follower<'a, T> {
     }
 
     pub(super) fn on_status(&mut self, tid: Tid, status: sys::WaitStatus) -> nix::Result<()> {
-        let stop = Stop::decode(status);
-        let message = if stop.has_message() {
-            sys::event_message(tid).unwrap_or_default()
-        } else {
-            0
+        let (stop, message) = match Stop::decode(status) {
+            stop if !stop.has_message() => (stop, 0),
+            // Killed meanwhile: whom it started shows up by itself.
+            stop => match sys::event_message(tid) {
+                Ok(message) => (stop, message),
+                Err(_) => (Stop::Other, 0),
+            },
         };
         let (action, notice) = self.tasks.on_stop(tid, stop, message);
         if notice == Some(Notice::Born(None)) && self.tasks.has_visitors() {
@@ -159,26 +168,26 @@ impl<'a, T: Tracees> Follower<'a, T> {
         }
         if lineage != Lineage::Command && stop == Stop::Spawned {
             // It may have been taken for the command's when it stopped before this was told.
-            (self.on_change)(message as Tid, false);
+            self.watcher.on_change(message as Tid, false);
         }
         match notice {
             Some(Notice::Call) => self.on_call(tid, stop),
             Some(Notice::Born(parent)) => {
                 self.observer().on_start(tid, parent);
                 if lineage == Lineage::Command {
-                    (self.on_change)(tid, true);
+                    self.watcher.on_change(tid, true);
                 }
             }
             Some(Notice::Program(former)) => {
                 self.ran |= lineage == Lineage::Command;
                 self.on_program(tid, former);
                 if former != tid {
-                    (self.on_change)(former, false);
+                    self.watcher.on_change(former, false);
                 }
             }
             Some(Notice::Ended) => {
                 self.observer().on_end(tid);
-                (self.on_change)(tid, false);
+                self.watcher.on_change(tid, false);
                 if let Some(visibility) = &mut self.visibility {
                     visibility.forget(tid);
                 }
@@ -198,7 +207,11 @@ impl<'a, T: Tracees> Follower<'a, T> {
             tid,
             to_syscall: to_syscall || self.is_watched(tid),
         };
-        stopped.act(action)
+        stopped.act(action)?;
+        if let Stop::Group(signal) = stop {
+            self.watcher.on_stopped(tid, signal);
+        }
+        Ok(())
     }
 
     fn dismiss(&mut self, tid: Tid, action: Action) -> nix::Result<()> {

@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::image_path::ImagePath;
 use crate::recording::Exec;
 use crate::sys::Tid;
+use crate::tracer::gains::Gain;
 use crate::tracer::tracees::{Link, Tracees};
 
 impl<T: Tracees> Observer<T> {
@@ -32,6 +33,7 @@ impl<T: Tracees> Observer<T> {
             }
             return;
         };
+        self.check_gain(tid, &program);
         let environment = match self.tracees.environment(tid) {
             Ok(environment) => environment,
             Err(error) => {
@@ -59,6 +61,33 @@ impl<T: Tracees> Observer<T> {
         if !self.programs.contains(&exec) {
             self.programs.insert(exec.clone());
             (self.emit)(Event::Started(exec));
+        }
+    }
+
+    /// Tells of a set-user-ID program that has gained nothing, because of us.
+    fn check_gain(&mut self, tid: Tid, program: &ImagePath) {
+        let Ok(meta) = self.fs.lstat(program) else {
+            return;
+        };
+        let attributes = self.fs.xattrs(program).unwrap_or_default();
+        let capabilities = attributes
+            .iter()
+            .find(|(name, _)| name == b"security.capability");
+        let Some(gain) = Gain::of(&meta, capabilities.map(|(_, value)| &value[..])) else {
+            return;
+        };
+        let Some(now) = self.tracees.privileges(tid) else {
+            return;
+        };
+        if gain.is_lost(&now, self.hindrance) && self.tracees.may_gain(program) {
+            let remedy = if self.hindrance.ptrace {
+                "run the container as root with --cap-add SYS_PTRACE"
+            } else {
+                "leave --engine out, or use --engine syscall"
+            };
+            self.lose(format!(
+                "what {program} would do with its {gain}, which has no effect under trace; {remedy}"
+            ));
         }
     }
 }

@@ -5,6 +5,7 @@ mod visitors;
 
 use super::*;
 use crate::image_fs::{MemFs, walk};
+use crate::tracer::gains::Privileges;
 use crate::tracer::syscall::CALLS;
 use std::io;
 use std::sync::mpsc::{Receiver, channel};
@@ -54,6 +55,18 @@ impl Tracees for FakeTracee {
 
     fn exists(&mut self, path: &[u8], follow: bool) -> bool {
         ImagePath::new(path).is_some_and(|path| walk(&self.fs, &path, follow).end.is_ok())
+    }
+
+    fn privileges(&mut self, _: Tid) -> Option<Privileges> {
+        // Nothing of root's.
+        Some(Privileges {
+            euid: 1000,
+            ..Privileges::default()
+        })
+    }
+
+    fn may_gain(&mut self, _: &ImagePath) -> bool {
+        true
     }
 
     fn on_start(&mut self, _: Tid) {}
@@ -357,14 +370,27 @@ fn a_program_start_tells_what_was_asked_for_and_its_environment() {
 }
 
 #[test]
-fn a_second_listener_is_warned_about() {
+fn ways_past_us_are_told() {
     let mut scene = Scene::new(files());
     let told = scene.call("seccomp", &[1, 1 << 3]);
-    assert!(
-        told[0].starts_with("lost calls that a seccomp listener"),
-        "{told:?}"
-    );
+    assert!(told[0].starts_with("lost calls that a seccomp listener"));
+    assert!(scene.call("seccomp", &[1, 0]).is_empty());
+    let told = scene.call("io_uring_setup", &[8]);
+    assert!(told[0].starts_with("lost files that /bin/app opens through io_uring"));
     scene.observer.behind_filter = false;
     assert!(scene.call("seccomp", &[1, 1 << 3]).is_empty());
-    assert!(scene.call("seccomp", &[1, 0]).is_empty());
+    assert_eq!(scene.call("io_uring_setup", &[8]).len(), 1);
+}
+
+#[test]
+fn a_set_user_id_program_that_gains_nothing_because_of_us_is_told_with_the_remedy() {
+    let fs = MemFs::new().node("/bin/app", crate::image_fs::FileKind::Regular, 0o4755, "");
+    let mut scene = Scene::new(fs);
+    scene.observer.on_exec(TID, TID);
+    assert_eq!(scene.told(), ["started /bin/app"]);
+    scene.observer.hindrance.ptrace = true;
+    scene.observer.on_exec(TID, TID);
+    let told = scene.told();
+    assert!(told[0].starts_with("lost what /bin/app would do with its set-user-ID bit"));
+    assert!(told[0].ends_with("--cap-add SYS_PTRACE"), "{told:?}");
 }

@@ -55,7 +55,7 @@ impl<T: Tracees> Observer<T> {
             origin: Origin {
                 pid: 0,
                 program: None,
-                call: "inotify",
+                call: "inotify".into(),
             },
         });
     }
@@ -81,7 +81,7 @@ impl<T: Tracees> Observer<T> {
             origin: Origin {
                 pid: tid,
                 program,
-                call,
+                call: call.into(),
             },
         });
     }

@@ -28,15 +28,15 @@ fn what_a_process_holds_when_it_is_first_seen_counts_as_used() {
                 place,
                 access,
                 origin,
-            } => (place.path.to_string(), *access, origin.call),
+            } => (place.path.to_string(), *access, origin.call.clone()),
             other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(
         used,
         [
-            ("/lib/libc.so.6".to_owned(), Access::OPEN, "maps"),
-            ("/yard".to_owned(), Access::ENTER, "cwd")
+            ("/lib/libc.so.6".to_owned(), Access::OPEN, "maps".into()),
+            ("/yard".to_owned(), Access::ENTER, "cwd".into())
         ]
     );
 }

@@ -1,0 +1,39 @@
+//! `micropacker exec`: a command that joins a running trace.
+
+use super::start::{Startable, manner};
+use super::{Failure, start_logging};
+use crate::cli::ExecArgs;
+use crate::exit;
+use crate::supervisor;
+use crate::supervisor::control::{Connection, Session};
+use crate::tracer::launch;
+use anyhow::{Context, Result};
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+
+/// Runs the command to its end; what it uses becomes part of the trace. Gives its exit status.
+pub fn run(args: &ExecArgs) -> Result<ExitCode> {
+    start_logging(&args.log);
+    let startable =
+        Startable::find(&args.command)?.context("clap lets no empty command through")?;
+    let connection =
+        Connection::open(args.supervisor).map_err(|error| Failure::new(exit::CANNOT_RUN, error))?;
+    if launch::own_tracer() == Some(connection.supervisor()) {
+        // We are followed already, so what we become is too.
+        let command = &startable.command;
+        let Err(errno) = nix::unistd::execve(&command.file, &command.argv, &command.env);
+        return Err(startable
+            .failure(&supervisor::SuperviseError::Exec(errno))
+            .into());
+    }
+    let argv: Vec<Vec<u8>> = args
+        .command
+        .iter()
+        .map(|word| word.as_bytes().to_vec())
+        .collect();
+    let session = Session::join(connection, &argv)
+        .map_err(|refusal| Failure::new(refusal.status, refusal))?;
+    let end = supervisor::join(&startable.command, manner(&args.engine), session)
+        .map_err(|error| startable.failure(&error))?;
+    Ok(ExitCode::from(end.exit_status()))
+}
