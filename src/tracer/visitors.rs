@@ -9,6 +9,7 @@
 mod door;
 mod finder;
 mod guests;
+mod hush;
 mod log;
 mod opens;
 mod pids;
@@ -16,6 +17,7 @@ mod process;
 
 pub use door::{Answer, Door};
 pub use finder::Visitors;
+pub use hush::Hush;
 pub use process::{Whereabouts, starter, whereabouts};
 
 /// The way in that loses nothing.

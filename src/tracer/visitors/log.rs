@@ -65,14 +65,15 @@ impl Log {
         })
     }
 
-    /// Adds each file that was opened for the first time since the log began to `opened`.
-    pub fn read(&mut self, opened: &mut Vec<ImagePath>) {
+    /// Adds each file that was opened for the first time since the log began to `opened`; none
+    /// of those that were opened by us.
+    pub fn read(&mut self, is_ours: bool, opened: &mut Vec<ImagePath>) {
         while let Ok(length @ 1..) =
             nix::unistd::read(self.shared.inotify.as_fd(), &mut self.buffer)
         {
             let records = self.buffer.get(..length).unwrap_or_default();
             let directories = lock(&self.shared.directories);
-            self.opens.take(records, &directories, opened);
+            self.opens.take(records, is_ours, &directories, opened);
         }
     }
 
@@ -218,10 +219,13 @@ mod tests {
         while !log.is_complete() {
             std::thread::yield_now();
         }
+        let mut opened = Vec::new();
+        fs::read(deep.join("file")).expect("read");
+        log.read(true, &mut opened);
+        assert!(opened.is_empty(), "it was us");
         fs::read(deep.join("file")).expect("read");
         fs::write(deep.join("new"), "").expect("written");
-        let mut opened = Vec::new();
-        log.read(&mut opened);
+        log.read(false, &mut opened);
         assert_eq!(opened, [root.join("a/b/c/file").expect("a path")]);
         assert!(log.finish().is_empty());
     }
