@@ -18,6 +18,7 @@ use control::{About, Control, PackNow, Session};
 use follow::Started;
 use nix::errno::Errno;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What to trace, and how.
@@ -88,17 +89,19 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     let argv = request.context.argv.clone();
     let (recorder, mut emitter) = RecorderThread::start(request.context).map_err(resources)?;
     let choice = started.choice().clone();
+    let (hush, pack) = (visitors::Hush::default(), request.pack);
+    let hushed = hush.clone();
     let control = Control::start(About {
         recorder: recorder.handle(),
         engine: choice.engine,
         argv,
         main: started.pid(),
         outputs: request.outputs,
-        pack: request.pack,
+        pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
     });
     let end = started.follow(
         request.stop_timeout,
-        request.visitors,
+        (request.visitors, hush),
         move |event| emitter.emit(event),
         |tid, lives| control.on_change(tid, lives),
     )?;
@@ -138,7 +141,7 @@ pub fn join(command: &Command, manner: Manner, session: Session) -> Result<End, 
     let (mut emitter, telling) = session.start().map_err(resources)?;
     let end = started.follow(
         None,
-        visitors::Wish::Off,
+        (visitors::Wish::Off, visitors::Hush::default()),
         move |event| emitter.emit(event),
         |_, _| {},
     );

@@ -204,10 +204,18 @@ impl TaskTable {
         if self.ended_early.remove(&child) {
             return;
         }
+        self.tasks.entry(child).or_default().parent = Some(parent);
+        self.inherit(child, parent);
+    }
+
+    /// A thread comes from where another one comes from. Who has stopped before its parent told
+    /// of it must know that before it goes on.
+    pub fn inherit(&mut self, child: Tid, parent: Tid) {
         let lineage = self.lineage(parent);
-        let task = self.tasks.entry(child).or_default();
-        task.parent = Some(parent);
-        if lineage != Lineage::Command && task.lineage == Lineage::Command {
+        if lineage != Lineage::Command
+            && let Some(task) = self.tasks.get_mut(&child)
+            && task.lineage == Lineage::Command
+        {
             task.lineage = lineage;
             self.visitors += 1;
         }

@@ -9,6 +9,7 @@
 mod door;
 mod finder;
 mod guests;
+mod hush;
 mod log;
 mod opens;
 mod pids;
@@ -16,7 +17,8 @@ mod process;
 
 pub use door::{Answer, Door};
 pub use finder::Visitors;
-pub use process::{Whereabouts, whereabouts};
+pub use hush::Hush;
+pub use process::{Whereabouts, starter, whereabouts};
 
 /// The way in that loses nothing.
 pub const REMEDY: &str = "docker exec CONTAINER /micropacker exec -- COMMAND";

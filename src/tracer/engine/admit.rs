@@ -6,7 +6,7 @@ use crate::tracer::credentials::{ids_of, own_ids};
 use crate::tracer::stop::Stop;
 use crate::tracer::task::Lineage;
 use crate::tracer::tracees::Tracees;
-use crate::tracer::visitors::{Answer, Door, Whereabouts, whereabouts};
+use crate::tracer::visitors::{Answer, Door, Whereabouts, starter, whereabouts};
 use nix::errno::Errno;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -75,6 +75,14 @@ impl<T: Tracees> Follower<'_, T> {
             self.tasks.on_runtime(tid);
         }
         true
+    }
+
+    /// A thread has stopped before its parent's fork event: whether it comes from outside decides
+    /// how it is resumed.
+    pub(super) fn inherit_from_starter(&mut self, tid: Tid) {
+        if let Some(starter) = starter(tid) {
+            self.tasks.inherit(tid, starter);
+        }
     }
 
     /// Whether a visitor in a stop is to be let go now. One that makes a call that was slipped in

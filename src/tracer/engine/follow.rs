@@ -162,6 +162,9 @@ impl<'a, T: Tracees> Follower<'a, T> {
             },
         };
         let (action, notice) = self.tasks.on_stop(tid, stop, message);
+        if notice == Some(Notice::Born(None)) && self.tasks.has_visitors() {
+            self.inherit_from_starter(tid);
+        }
         let lineage = self.tasks.lineage(tid);
         if lineage != Lineage::Command && !self.on_visitors_stop(tid, stop) {
             return self.dismiss(tid, action);

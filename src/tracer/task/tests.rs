@@ -96,6 +96,8 @@ fn the_trace_does_not_wait_for_visitors_nor_for_what_they_start() {
     table.admit(50);
     table.on_stop(50, Stop::Spawned, 51);
     table.on_stop(52, Stop::Trap, 0);
+    table.inherit(52, 50);
+    assert_eq!(table.lineage(52), Lineage::Visitor);
     table.on_stop(50, Stop::Spawned, 52);
     assert_eq!(table.visitors(), [50, 51, 52]);
     assert_eq!(table.lineage(MAIN), Lineage::Command);

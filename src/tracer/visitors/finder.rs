@@ -2,6 +2,7 @@
 
 use super::door::Door;
 use super::guests::{Finding, Guests};
+use super::hush::Hush;
 use super::log::Log;
 use super::pids::NewPids;
 use super::process::{ancestors, name, status, whereabouts};
@@ -34,6 +35,7 @@ impl Visitors {
     /// When no thread can be started.
     pub fn start<T: Tracees + Send + 'static>(
         wish: Wish,
+        hush: Hush,
         observer: &Arc<Mutex<Observer<T>>>,
     ) -> io::Result<Option<Self>> {
         if !wish.is_on() {
@@ -47,7 +49,10 @@ impl Visitors {
             guests: Guests::new(nix::unistd::getpid().as_raw(), ancestors()),
             pids: NewPids::new(),
             log: None,
+            may_log: true,
             opened: Vec::new(),
+            hush,
+            is_ours: false,
         };
         if wish == Wish::Full {
             finder.begin_log();
@@ -85,25 +90,26 @@ struct Finder<T> {
     observer: Arc<Mutex<Observer<T>>>,
     guests: Guests,
     pids: NewPids,
-    /// `None` before the first visitor, and where there can be none, which has been told.
+    /// `None` before the first visitor.
     log: Option<Log>,
+    /// False where there can be none, which has been told.
+    may_log: bool,
     /// What the log has told and nobody had to know yet.
     opened: Vec<ImagePath>,
+    hush: Hush,
+    /// Whether what the log tells next was opened by us, for all that is known.
+    is_ours: bool,
 }
 
 impl<T: Tracees> Finder<T> {
     fn beat(&mut self) {
         let now = Instant::now();
-        let mut entered = false;
         for pid in self.pids.next(now) {
             if let Some(status) = status(pid) {
-                entered |= self.guests.on_sight(pid, status, now);
+                self.guests.on_sight(pid, status, now);
             }
         }
         self.ask(now);
-        if entered && self.log.is_none() {
-            self.begin_log();
-        }
         self.read_log();
         std::thread::sleep(BEAT);
     }
@@ -119,6 +125,9 @@ impl<T: Tracees> Finder<T> {
             }
         }
         let (wanted, pace) = self.guests.wanted(now);
+        if !wanted.is_empty() && self.log.is_none() && self.may_log {
+            self.begin_log();
+        }
         self.door.want(wanted, pace);
     }
 
@@ -137,9 +146,15 @@ impl<T: Tracees> Finder<T> {
     }
 
     fn begin_log(&mut self) {
-        match Log::start() {
-            Ok(log) => self.log = Some(log),
-            Err(what) => self.observer().lose(what),
+        match Log::start(ImagePath::root()) {
+            Ok(log) => {
+                self.is_ours = self.hush.hear();
+                self.log = Some(log);
+            }
+            Err(what) => {
+                self.may_log = false;
+                self.observer().lose(what);
+            }
         }
     }
 
@@ -147,7 +162,8 @@ impl<T: Tracees> Finder<T> {
     /// else opens files of the container, from the host for instance, is no part of it.
     fn read_log(&mut self) {
         let Some(log) = &mut self.log else { return };
-        log.read(&mut self.opened);
+        log.read(self.is_ours, &mut self.opened);
+        self.is_ours = self.hush.hear();
         if log.is_complete() {
             self.door.note_logged();
         }
@@ -162,6 +178,7 @@ impl<T: Tracees> Finder<T> {
 
     fn finish(mut self) {
         self.read_log();
+        self.hush.finish();
         let Some(log) = self.log.take() else { return };
         let troubles = log.finish();
         if self.door.is_incomplete() {

@@ -170,6 +170,7 @@ mod tests {
     use super::*;
 
     const ENTERED: Status = Status {
+        leader: 40,
         leads: true,
         parent: 0,
         tracer: 0,

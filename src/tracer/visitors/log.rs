@@ -38,12 +38,12 @@ struct Shared {
 const BUFFER: usize = 64 * 1024;
 
 impl Log {
-    /// Begins it. The watches are set on a thread of their own, first those on the directories
+    /// Begins it, for all below `root` on its file system. The watches are set on a thread of their own, first those on the directories
     /// that every program start touches.
     ///
     /// # Errors
     /// The loss that this is, in words.
-    pub fn start() -> Result<Self, String> {
+    pub fn start(root: ImagePath) -> Result<Self, String> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
             .map_err(|errno| trouble(errno, "fs.inotify.max_user_instances"))?;
         let shared = Arc::new(Shared {
@@ -56,7 +56,7 @@ impl Log {
         let watching = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("watches".to_owned())
-            .spawn(move || watching.watch_all())
+            .spawn(move || watching.watch_all(root))
             .map_err(|error| format!("the log of opened files: {error}"))?;
         Ok(Self {
             shared,
@@ -65,14 +65,15 @@ impl Log {
         })
     }
 
-    /// Adds each file that was opened for the first time since the log began to `opened`.
-    pub fn read(&mut self, opened: &mut Vec<ImagePath>) {
+    /// Adds each file that was opened for the first time since the log began to `opened`; none
+    /// of those that were opened by us.
+    pub fn read(&mut self, is_ours: bool, opened: &mut Vec<ImagePath>) {
         while let Ok(length @ 1..) =
             nix::unistd::read(self.shared.inotify.as_fd(), &mut self.buffer)
         {
             let records = self.buffer.get(..length).unwrap_or_default();
             let directories = lock(&self.shared.directories);
-            self.opens.take(records, &directories, opened);
+            self.opens.take(records, is_ours, &directories, opened);
         }
     }
 
@@ -97,14 +98,13 @@ impl Log {
 }
 
 impl Shared {
-    fn watch_all(&self) {
-        let root = ImagePath::root();
+    fn watch_all(&self, root: ImagePath) {
         for directory in first_directories() {
-            if !self.watch(&directory) {
+            if directory.is_at_or_below(&root) && !self.watch(&directory) {
                 return;
             }
         }
-        let Ok(device) = fs::symlink_metadata("/").map(|meta| meta.dev()) else {
+        let Ok(device) = fs::symlink_metadata(root.as_path()).map(|meta| meta.dev()) else {
             return;
         };
         let mut pending = vec![root];
@@ -201,4 +201,32 @@ fn trouble(errno: Errno, setting: &str) -> String {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_are_opened_anywhere_below_are_told() {
+        let home = tempfile::tempdir().expect("a directory");
+        let home = home.path().canonicalize().expect("there");
+        let deep = home.join("a/b/c");
+        fs::create_dir_all(&deep).expect("made");
+        fs::write(deep.join("file"), "").expect("written");
+        let root = ImagePath::new(home.into_os_string().into_vec()).expect("absolute");
+        let mut log = Log::start(root.clone()).expect("started");
+        while !log.is_complete() {
+            std::thread::yield_now();
+        }
+        let mut opened = Vec::new();
+        fs::read(deep.join("file")).expect("read");
+        log.read(true, &mut opened);
+        assert!(opened.is_empty(), "it was us");
+        fs::read(deep.join("file")).expect("read");
+        fs::write(deep.join("new"), "").expect("written");
+        log.read(false, &mut opened);
+        assert_eq!(opened, [root.join("a/b/c/file").expect("a path")]);
+        assert!(log.finish().is_empty());
+    }
 }

@@ -20,10 +20,11 @@ pub struct Opens {
 
 impl Opens {
     /// Takes in what read(2) gave; adds each file that was opened for the first time to `opened`.
-    /// `directories` are the watches.
+    /// What `is_ours` is as if it were not opened. `directories` are the watches.
     pub fn take(
         &mut self,
         mut records: &[u8],
+        is_ours: bool,
         directories: &HashMap<i32, ImagePath>,
         opened: &mut Vec<ImagePath>,
     ) {
@@ -41,6 +42,9 @@ impl Opens {
             };
             records = rest;
             let end = name.iter().position(|byte| *byte == 0);
+            if is_ours && mask & libc::IN_OPEN != 0 {
+                continue;
+            }
             self.on_event(
                 watch,
                 mask,
@@ -99,7 +103,12 @@ mod tests {
     fn take(opens: &mut Opens, records: &[Vec<u8>]) -> Vec<String> {
         let etc = ImagePath::new("/etc").expect("absolute");
         let mut opened = Vec::new();
-        opens.take(&records.concat(), &HashMap::from([(1, etc)]), &mut opened);
+        opens.take(
+            &records.concat(),
+            false,
+            &HashMap::from([(1, etc)]),
+            &mut opened,
+        );
         opened.iter().map(ToString::to_string).collect()
     }
 

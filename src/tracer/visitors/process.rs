@@ -9,7 +9,9 @@ use std::os::unix::fs::MetadataExt;
 /// The part of proc_pid_status(5) that matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// Whether it is a process, not a thread of one.
+    /// The process that it is a thread of: itself, when it leads it.
+    pub leader: Tid,
+    /// Whether it is a process, not another thread of one.
     pub leads: bool,
     /// Its parent; 0 when that is outside of our PID namespace.
     pub parent: Tid,
@@ -36,10 +38,21 @@ fn parse(text: &[u8]) -> Option<Status> {
             .any(|line| line.starts_with(name))
     };
     Some(Status {
+        leader: field("Tgid:")?,
         leads: field("Tgid:")? == field("Pid:")?,
         parent: field("PPid:")?,
         tracer: field("TracerPid:")?,
         runs: has(b"VmSize:"),
+    })
+}
+
+/// Who started a thread that has just begun: its process, or the parent of a new process.
+pub fn starter(tid: Tid) -> Option<Tid> {
+    let status = status(tid)?;
+    Some(if status.leads {
+        status.parent
+    } else {
+        status.leader
     })
 }
 
@@ -108,6 +121,7 @@ mod tests {
         assert_eq!(
             status,
             Status {
+                leader: 40,
                 leads: true,
                 parent: 0,
                 tracer: 7,
