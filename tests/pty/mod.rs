@@ -27,15 +27,24 @@ pub struct Session {
     read: usize,
 }
 
+/// Whoever runs the tests may ignore signals (nohup ignores SIGHUP), which a shell could then not
+/// trap.
+const AS_AT_LOGIN: [&str; 2] = ["env", "--default-signal"];
+
 impl Session {
     /// Starts `line` at the head of a session whose controlling terminal is a new one.
     pub fn start<S: AsRef<OsStr>>(line: &[S]) -> Self {
-        Self::launch(Command::new("setsid").arg("--ctty").args(line))
+        Self::launch(
+            Command::new("setsid")
+                .arg("--ctty")
+                .args(AS_AT_LOGIN)
+                .args(line),
+        )
     }
 
     /// Starts `line` as it is, with a new terminal that controls nothing.
     pub fn start_without_control<S: AsRef<OsStr>>(line: &[S]) -> Self {
-        Self::launch(Command::new(line[0].as_ref()).args(&line[1..]))
+        Self::launch(Command::new(AS_AT_LOGIN[0]).arg(AS_AT_LOGIN[1]).args(line))
     }
 
     fn launch(command: &mut Command) -> Self {
