@@ -17,6 +17,8 @@ use crate::tracer::visitors;
 use control::{About, Control, PackNow, Session};
 use follow::Started;
 use nix::errno::Errno;
+use std::collections::BTreeSet;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +39,8 @@ pub struct Request {
     pub pack: PackNow,
     /// Which files that makes, for those who ask.
     pub outputs: Vec<PathBuf>,
+    /// Inherited descriptors that it needs.
+    pub kept: BTreeSet<RawFd>,
 }
 
 /// How a command is traced.
@@ -86,6 +90,7 @@ pub enum SuperviseError {
 /// When it could not be started or followed; it is not running any more then.
 pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     let started = Started::new(&request.command, request.manner)?;
+    let_go(&request.kept);
     let argv = request.context.argv.clone();
     let (recorder, mut emitter) = RecorderThread::start(request.context).map_err(resources)?;
     let choice = started.choice().clone();
@@ -138,6 +143,7 @@ pub fn join(command: &Command, manner: Manner, session: Session) -> Result<End, 
             return Err(error);
         }
     };
+    let_go(&BTreeSet::new());
     let (mut emitter, telling) = session.start().map_err(resources)?;
     let end = started.follow(
         None,
@@ -147,6 +153,16 @@ pub fn join(command: &Command, manner: Manner, session: Session) -> Result<End, 
     );
     telling.finish();
     end
+}
+
+/// What the command has inherited is its own from now on.
+fn let_go(kept: &BTreeSet<RawFd>) {
+    if let Err(error) = sys::let_go_of_inherited(kept) {
+        tracing::warn!(
+            "the application's descriptors stay open in micropacker too: {error}; whoever reads \
+             its output sees the end of it when micropacker ends"
+        );
+    }
 }
 
 fn resources(error: std::io::Error) -> SuperviseError {

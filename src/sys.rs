@@ -2,6 +2,7 @@
 //! tracer needs. Each wrapper is as thin as it can be and safe to call with any argument.
 
 mod capabilities;
+mod descriptors;
 mod ids;
 mod ptrace;
 mod registers;
@@ -11,6 +12,7 @@ mod terminal;
 mod wake;
 
 pub use capabilities::raise_permitted_capabilities;
+pub use descriptors::{close_streams_as_at_start, let_go_of_inherited};
 pub use ids::with_real_ids;
 pub use ptrace::{
     Message, OPTIONS, StopInfo, SyscallEntry, WaitStatus, close_all_but, detach, event_message,
@@ -25,8 +27,8 @@ pub use seccomp::{
     Filter, FilterMode, Instruction, Listener, Notification, install_filter, probe_in_child,
 };
 pub use signals::{
-    ComingStop, Received, SavedSignals, end_by, leads_a_process, reset_for_child, send_signal,
-    take_over_signals, take_pending, wait_signal,
+    ComingStop, Received, SavedSignals, end_by, leads_a_process, reset_for_child, restore_sigpipe,
+    send_signal, take_over_signals, take_pending, wait_signal,
 };
 pub use terminal::{Session, is_init};
 pub use wake::{WakeTimer, accept_wakes, refuse_wakes};

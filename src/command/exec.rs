@@ -20,8 +20,7 @@ pub fn run(args: &ExecArgs) -> Result<ExitCode> {
         Connection::open(args.supervisor).map_err(|error| Failure::new(exit::CANNOT_RUN, error))?;
     if launch::own_tracer() == Some(connection.supervisor()) {
         // We are followed already, so what we become is too.
-        let command = &startable.command;
-        let Err(errno) = nix::unistd::execve(&command.file, &command.argv, &command.env);
+        let errno = launch::become_command(&startable.command);
         return Err(startable
             .failure(&supervisor::SuperviseError::Exec(errno))
             .into());

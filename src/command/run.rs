@@ -43,6 +43,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
         pack: pack_now(&packer),
         outputs: packer.absolute_outputs(),
+        kept: packer.outputs.descriptors(),
     })
     .map_err(|error| startable.failure(&error))?;
     tracing::debug!(

@@ -5,16 +5,19 @@ use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, Manifest};
 use crate::pack::{
-    ImageConfig, LayerSummary, Output, dockerfile_with_losses, write_image, write_layer,
+    ImageConfig, LayerSummary, Output, descriptor_of, dockerfile_with_losses, write_image,
+    write_layer,
 };
 use crate::recording::{Loss, Recording};
 use crate::resolve::mounts::Mounts;
 use crate::resolve::patterns::{Patterns, parse_file};
 use crate::resolve::{Listed, Options, Probed, resolve};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -76,6 +79,12 @@ impl Outputs {
         let beside = artifacts
             .flat_map(|artifacts| [IMAGE, DOCKERFILE, FILES].map(|name| artifacts.join(name)));
         std::iter::once(self.rootfs.clone()).chain(beside).collect()
+    }
+
+    /// The descriptors that they are written through, where they are named so: ours to keep.
+    pub fn descriptors(&self) -> BTreeSet<RawFd> {
+        let places = std::iter::once(&self.rootfs).chain(&self.artifacts);
+        places.filter_map(|place| descriptor_of(place)).collect()
     }
 
     /// Whether they can be written more than once: a stream has been read by then.

@@ -3,6 +3,7 @@
 
 mod acl;
 mod dense;
+mod descriptor;
 mod header;
 mod layer_source;
 mod pax;
@@ -20,6 +21,7 @@ pub mod oci;
 pub mod output;
 
 pub use config::{ImageConfig, looks_like_secret};
+pub use descriptor::descriptor_of;
 pub use dockerfile::{dockerfile, dockerfile_with_losses};
 pub use layer::{LayerSummary, write_layer};
 pub use oci::{ImageSummary, write_image};

@@ -151,6 +151,15 @@ impl Launched {
     }
 }
 
+/// Becomes the command, where others follow this process already. Comes back with what
+/// execve(2) said.
+pub fn become_command(command: &Command) -> Errno {
+    sys::restore_sigpipe();
+    sys::close_streams_as_at_start();
+    let Err(errno) = nix::unistd::execve(&command.file, &command.argv, &command.env);
+    errno
+}
+
 /// The child's side, up to execve(2).
 fn run_child(command: &Command, choice: &Choice, signals: &SavedSignals, channel: &OwnedFd) -> ! {
     // Seized now.
@@ -166,6 +175,7 @@ fn run_child(command: &Command, choice: &Choice, signals: &SavedSignals, channel
     }
     hear(channel);
     sys::reset_for_child(signals);
+    sys::close_streams_as_at_start();
     let Err(errno) = nix::unistd::execve(&command.file, &command.argv, &command.env);
     tell(channel, EXEC_FAILED, errno as i32, None);
     sys::exit_now(1)
