@@ -1,8 +1,10 @@
 //! Being the application's parent, PID 1 where need be: start it, pass signals on, reap, decide
 //! when the trace is over.
 
+mod background;
 pub mod control;
 mod follow;
+mod foreground;
 mod signals;
 pub mod stop_policy;
 mod witness;
@@ -14,8 +16,9 @@ use crate::tracer::engine::{Choice, Wish};
 use crate::tracer::launch::{Command, LaunchError};
 use crate::tracer::stop::End;
 use crate::tracer::visitors;
-use control::{About, Control, PackNow, Session};
+use control::{About, Control, PackNow};
 use follow::Started;
+pub use foreground::join;
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
@@ -128,31 +131,6 @@ pub fn end_like(end: End) {
     if let End::Killed(signal @ (libc::SIGINT | libc::SIGQUIT)) = end {
         sys::end_by(signal);
     }
-}
-
-/// Runs the command to its end under trace; what it uses goes to the supervisor that was joined.
-/// Call it before another thread is started.
-///
-/// # Errors
-/// As [`supervise`].
-pub fn join(command: &Command, manner: Manner, session: Session) -> Result<End, SuperviseError> {
-    let started = match Started::new(command, manner) {
-        Ok(started) => started,
-        Err(error) => {
-            session.abandon();
-            return Err(error);
-        }
-    };
-    let_go(&BTreeSet::new());
-    let (mut emitter, telling) = session.start().map_err(resources)?;
-    let end = started.follow(
-        None,
-        (visitors::Wish::Off, visitors::Hush::default()),
-        move |event| emitter.emit(event),
-        |_, _| {},
-    );
-    telling.finish();
-    end
 }
 
 /// What the command has inherited is its own from now on.

@@ -23,7 +23,7 @@ use census::Census;
 pub use client::{Connection, FindError};
 use joined::Registry;
 use protocol::{Answer, Main, Packed, Refusal, Status, line};
-pub use session::{Session, SessionEmitter};
+pub use session::{Session, SessionEmitter, Telling};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::ffi::OsStrExt;

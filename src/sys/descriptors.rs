@@ -73,6 +73,17 @@ pub fn let_go_of_inherited(kept: &BTreeSet<RawFd>) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives up standard error too: nobody is there any more to be told something.
+///
+/// # Errors
+/// As [`let_go_of_inherited`].
+pub fn let_go_of_standard_error() -> io::Result<()> {
+    let nothing = open_nothing()?;
+    // SAFETY: standard streams are borrowed for each use, never owned.
+    unsafe { libc::dup2(nothing.as_raw_fd(), libc::STDERR_FILENO) };
+    Ok(())
+}
+
 /// A file that gives and takes nothing, also where there is no `/dev`.
 fn open_nothing() -> io::Result<File> {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null");
