@@ -99,6 +99,8 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     let choice = started.choice().clone();
     let (hush, pack) = (visitors::Hush::default(), request.pack);
     let hushed = hush.clone();
+    let colleagues = visitors::Colleagues::default();
+    let announced = colleagues.clone();
     let control = Control::start(About {
         recorder: recorder.handle(),
         engine: choice.engine,
@@ -106,10 +108,11 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         main: started.pid(),
         outputs: request.outputs,
         pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
+        greet: Box::new(move |pid| announced.announce(pid)),
     });
     let end = started.follow(
         request.stop_timeout,
-        (request.visitors, hush),
+        (request.visitors, (hush, colleagues)),
         move |event| emitter.emit(event),
         |tid, lives| control.on_change(tid, lives),
     )?;

@@ -115,7 +115,7 @@ fn trace(
     let (run, end) = (Arc::clone(&runs), news.clone());
     let result = started.follow(
         None,
-        (visitors::Wish::Off, visitors::Hush::default()),
+        (visitors::Wish::Off, Default::default()),
         move |event| {
             if matches!(event, Event::Started(_)) {
                 run.store(true, Ordering::Relaxed);

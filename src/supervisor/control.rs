@@ -58,6 +58,8 @@ pub struct About {
     pub outputs: Vec<PathBuf>,
     /// Writes them.
     pub pack: PackNow,
+    /// Hears of the processes of micropacker itself that connect.
+    pub greet: Box<dyn Fn(Tid) + Send + Sync>,
 }
 
 /// What the threads of the control socket share with the ptrace loop.

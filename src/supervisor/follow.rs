@@ -106,7 +106,7 @@ impl Started {
     pub fn follow(
         mut self,
         stop_timeout: Option<Duration>,
-        (wish, hush): (visitors::Wish, visitors::Hush),
+        (wish, ties): (visitors::Wish, (visitors::Hush, visitors::Colleagues)),
         emit: impl FnMut(Event) + Send + 'static,
         on_change: impl FnMut(Tid, bool),
     ) -> Result<End, SuperviseError> {
@@ -144,7 +144,7 @@ impl Started {
                 })
                 .map_err(resources)?;
         }
-        let visitors = Visitors::start(wish, hush, &observer).map_err(resources)?;
+        let visitors = Visitors::start(wish, ties, &observer).map_err(resources)?;
         self.launched.go();
         let mut watchers = Watchers { signals, on_change };
         let follower = Follower::new(self.launched.pid, &self.choice, &observer, &mut watchers);

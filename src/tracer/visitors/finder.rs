@@ -1,5 +1,6 @@
 //! The thread that finds visitors, and keeps the log of opened files.
 
+use super::colleagues::Colleagues;
 use super::door::Door;
 use super::guests::{Finding, Guests};
 use super::hush::Hush;
@@ -35,7 +36,7 @@ impl Visitors {
     /// When no thread can be started.
     pub fn start<T: Tracees + Send + 'static>(
         wish: Wish,
-        hush: Hush,
+        (hush, colleagues): (Hush, Colleagues),
         observer: &Arc<Mutex<Observer<T>>>,
     ) -> io::Result<Option<Self>> {
         if !wish.is_on() {
@@ -52,6 +53,7 @@ impl Visitors {
             may_log: true,
             opened: Vec::new(),
             hush,
+            colleagues,
             is_ours: false,
         };
         if wish == Wish::Full {
@@ -97,6 +99,7 @@ struct Finder<T> {
     /// What the log has told and nobody had to know yet.
     opened: Vec<ImagePath>,
     hush: Hush,
+    colleagues: Colleagues,
     /// Whether what the log tells next was opened by us, for all that is known.
     is_ours: bool,
 }
@@ -105,8 +108,9 @@ impl<T: Tracees> Finder<T> {
     fn beat(&mut self) {
         let now = Instant::now();
         for pid in self.pids.next(now) {
-            if let Some(status) = status(pid) {
-                self.guests.on_sight(pid, status, now);
+            match status(pid) {
+                Some(status) => drop(self.guests.on_sight(pid, status, now)),
+                None => self.pids.on_absent(pid),
             }
         }
         self.ask(now);
@@ -115,6 +119,9 @@ impl<T: Tracees> Finder<T> {
     }
 
     fn ask(&mut self, now: Instant) {
+        for pid in self.colleagues.take() {
+            self.guests.on_colleague(pid, now);
+        }
         for (pid, answer) in self.door.answers() {
             self.guests.on_answer(pid, answer);
         }

@@ -16,6 +16,21 @@ struct Guest {
     name: String,
     /// Whether it was told that it may not be followed.
     told: bool,
+    /// Whether it runs micropacker itself, as far as is known.
+    ours: bool,
+}
+
+impl Guest {
+    fn new(ours: bool, now: Instant) -> Self {
+        Self {
+            since: now,
+            state: if ours { State::LetGo } else { State::Waits },
+            next: now,
+            name: String::new(),
+            told: false,
+            ours,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,16 +95,28 @@ impl Guests {
             || self.guests.contains_key(&status.parent)
             || (self.own == 1 && status.parent == self.own);
         if entered {
-            let guest = Guest {
-                since: now,
-                state: State::Waits,
-                next: now,
-                name: String::new(),
-                told: false,
-            };
-            self.guests.insert(pid, guest);
+            // What micropacker starts, it traces by itself, if it is to be traced at all.
+            let ours = self.is_ours(status.parent);
+            self.guests.insert(pid, Guest::new(ours, now));
         }
         entered
+    }
+
+    fn is_ours(&self, pid: Tid) -> bool {
+        self.guests.get(&pid).is_some_and(|guest| guest.ours)
+    }
+
+    /// A process that runs micropacker itself: it may have been seen already, and it may be gone.
+    pub fn on_colleague(&mut self, pid: Tid, now: Instant) {
+        if pid == self.own || self.ancestors.contains(&pid) {
+            return;
+        }
+        let guest = self.guests.entry(pid);
+        let guest = guest.or_insert_with(|| Guest::new(true, now));
+        guest.ours = true;
+        if guest.state == State::Waits {
+            guest.state = State::LetGo;
+        }
     }
 
     /// Takes in what the tracer said.
@@ -134,8 +161,15 @@ impl Guests {
             guest.state = State::Followed;
             return None;
         }
+        let place = place();
+        guest.ours = match place {
+            Whereabouts::Ours => true,
+            Whereabouts::Here | Whereabouts::Elsewhere => false,
+            Whereabouts::Unknown => guest.ours,
+        };
         // A traced process that has lost its tracer was replaced by one of its untraced threads.
-        guest.state = match place() {
+        guest.state = match place {
+            _ if guest.ours => State::LetGo,
             Whereabouts::Here | Whereabouts::Unknown => State::Waits,
             // nsenter(1) may still be on its way to our mounts.
             Whereabouts::Elsewhere | Whereabouts::Ours => State::LetGo,
@@ -281,6 +315,41 @@ mod tests {
         look(&mut guests, Some(TRACED), Whereabouts::Here, now);
         look(&mut guests, Some(ENTERED), Whereabouts::Here, now);
         assert!(is_wanted(&guests, now));
+    }
+
+    #[test]
+    fn micropacker_itself_and_what_it_starts_are_never_missed() {
+        let (mut guests, now) = guests();
+        guests.on_sight(40, ENTERED, now);
+        guests.on_colleague(40, now);
+        let child = Status {
+            parent: 40,
+            ..ENTERED
+        };
+        guests.on_sight(50, child, now);
+        guests.on_colleague(60, now);
+        assert!(guests.wanted(now).0.is_empty());
+        let unknown = || Whereabouts::Unknown;
+        for pid in guests.due(now) {
+            let late = now + LONG;
+            assert_eq!(
+                guests.on_look(pid, Some(ENTERED), unknown, || None, late),
+                None
+            );
+            assert!(guests.wanted(late).0.is_empty(), "{pid}");
+            assert_eq!(guests.on_look(pid, None, unknown, || None, late), None);
+        }
+        assert!(guests.due(now + 2 * LONG).is_empty());
+    }
+
+    #[test]
+    fn one_that_ran_micropacker_and_runs_something_else_now_has_entered() {
+        let (mut guests, now) = guests();
+        guests.on_colleague(40, now);
+        look(&mut guests, Some(ENTERED), Whereabouts::Here, now);
+        assert!(is_wanted(&guests, now));
+        let finding = look(&mut guests, None, Whereabouts::Unknown, now);
+        assert_eq!(finding, Some(Finding::Missed("cat".to_owned())));
     }
 
     #[test]
