@@ -10,6 +10,7 @@ use crate::tracer::engine::{self, Choice, Engine, Follower, Outcome, Watcher};
 use crate::tracer::gains::Hindrance;
 use crate::tracer::launch::{Command, Launched, Seizable, launch};
 use crate::tracer::observe::Observer;
+use crate::tracer::served::{Served, SparedFs};
 use crate::tracer::stop::End;
 use crate::tracer::tracees::ProcTracees;
 use crate::tracer::visitors::{self, Visitors};
@@ -110,9 +111,10 @@ impl Started {
         emit: impl FnMut(Event) + Send + 'static,
         on_change: impl FnMut(Tid, bool),
     ) -> Result<End, SuperviseError> {
+        let served = Served::new();
         let observer = Observer::new(
-            ProcTracees::default(),
-            Box::new(HostFs::new("/")),
+            ProcTracees::sparing(served.clone()),
+            Box::new(SparedFs::new(HostFs::new("/"), served)),
             Box::new(emit),
         );
         let observer = observer.hindering(Hindrance {

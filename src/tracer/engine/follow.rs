@@ -255,10 +255,10 @@ impl<'a, T: Tracees> Follower<'a, T> {
                 Ok(Next::GoOn) | Err(_) => return,
                 Ok(Next::Visible) => return self.observer().on_start(tid, None),
                 Ok(Next::VisibleProgram(former)) => return self.observer().on_exec(tid, former),
-                Ok(Next::Hidden) => return self.observer().on_hidden(tid),
+                // What is lost by it is told when it is: often nothing.
+                Ok(Next::Hidden) => return,
                 Ok(Next::HiddenProgram(former)) => {
-                    self.observer().on_hidden(tid);
-                    return self.observer().on_exec(tid, former);
+                    return self.observer().on_hidden_exec(tid, former);
                 }
             }
         }

@@ -142,8 +142,12 @@ impl<T: Tracees> Finder<T> {
         let known = self.door.note_incomplete();
         self.observer().lose(match finding {
             Finding::Missed(name) => format!(
-                "a process that entered the container from outside ({name}) ended before it \
-                 could be followed: {known}; run it as: {REMEDY}"
+                "a process that entered the container from outside ({}) ended before it \
+                 could be followed: {known}; run it as: {REMEDY}",
+                match name.as_str() {
+                    "" => "it had no time to tell its name",
+                    name => name,
+                }
             ),
             Finding::Refused(name) => format!(
                 "a process that entered the container from outside ({name}) may not be followed: \
