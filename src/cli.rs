@@ -72,6 +72,9 @@ pub struct RunArgs {
     /// How long the application may take to end after the signal was passed on
     #[arg(long, value_name = "SECONDS", env = "MICROPACKER_STOP_TIMEOUT")]
     pub stop_timeout: Option<u64>,
+    /// Fail with status 125 when anything was lost; the outputs are written all the same
+    #[arg(long, env = "MICROPACKER_STRICT", value_parser = clap::builder::FalseyValueParser::new())]
+    pub strict: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub engine: EngineArgs,

@@ -54,11 +54,23 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     );
     let packed = packer.pack(&traced.recording);
     tell_waiting(&traced, &packer, &packed);
+    let packed = packed?;
     tracing::info!(
         "{}; traced by {}",
-        summary(&packer.outputs, &packed?),
+        summary(&packer.outputs, &packed),
         traced.choice.engine
     );
+    if args.strict && packed.lost > 0 {
+        return Err(Failure::new(
+            exit::OUTPUT,
+            format!(
+                "the outputs are written and may lack files: {} different losses were told; \
+                 without --strict that is no failure",
+                packed.lost
+            ),
+        )
+        .into());
+    }
     end_like(traced.end);
     Ok(ExitCode::from(traced.end.exit_status()))
 }

@@ -43,6 +43,8 @@ pub struct Shipped {
     pub manifest: Manifest,
     /// The tarball.
     pub layer: LayerSummary,
+    /// How many different losses were told.
+    pub lost: usize,
 }
 
 impl Outputs {
@@ -147,12 +149,19 @@ pub fn ship(
             layer.sparse_entries
         );
     }
-    if let Some(artifacts) = &outputs.artifacts {
-        write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?;
-    }
-    Ok(Shipped { manifest, layer })
+    let lost_of_artifacts = match &outputs.artifacts {
+        Some(artifacts) => write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?,
+        None => 0,
+    };
+    let lost = manifest.losses.len() + layer.losses.len() + lost_of_artifacts;
+    Ok(Shipped {
+        manifest,
+        layer,
+        lost,
+    })
 }
 
+/// Gives how many different losses it told.
 fn write_artifacts(
     fs: &HostFs,
     recording: &Recording,
@@ -160,7 +169,7 @@ fn write_artifacts(
     layer: &LayerSummary,
     outputs: &Outputs,
     artifacts: &Path,
-) -> Result<()> {
+) -> Result<usize> {
     let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
     let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
     keep_home_without_passwd(&mut config, recording, manifest);
@@ -196,7 +205,7 @@ fn write_artifacts(
     image.commit()?;
     tell(&written.losses);
     tracing::debug!("{}: {}", path.display(), written.manifest_digest);
-    Ok(())
+    Ok(losses.len() + written.losses.len())
 }
 
 /// The engine sets HOME from the image's `/etc/passwd`. An application that never read that
