@@ -1,8 +1,14 @@
 //! The command line: types only. The names are a contract; see docs/cli.md.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+mod image;
+mod names;
+
+use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+pub use image::{ImageArgs, ImageOnlyArgs};
+pub use names::{CtlAction, EngineName, ListedName, LogFormat, ProbedName, VisitorsName};
 
 /// Traces an application from inside its container and packs an image of only the files it uses.
 ///
@@ -36,6 +42,8 @@ pub enum Command {
     Ctl(CtlArgs),
     /// Pack from file lists, without running anything
     Pack(PackArgs),
+    /// Make a loadable image from a root file system tarball, on any machine
+    Image(ImageOnlyArgs),
     /// Show the interpreter and library closure of ELF files, as their loader would find it
     Elf(ElfArgs),
 }
@@ -58,6 +66,9 @@ pub struct RunArgs {
     /// Name of the image in image.tar, as for docker tag
     #[arg(long, value_name = "NAME", env = "MICROPACKER_TAG")]
     pub tag: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub image: ImageArgs,
     /// Keep this environment variable in the image although its name looks like a secret
     #[arg(
         long,
@@ -180,59 +191,6 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 }
 
-/// `--engine`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EngineName {
-    /// The fastest that changes nothing for the application
-    Auto,
-    /// seccomp user notification
-    Notify,
-    /// seccomp stops
-    Seccomp,
-    /// Stops at every system call
-    Syscall,
-}
-
-/// `--visitors`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum VisitorsName {
-    /// Follow them in a container, and log opened files from the first of them on
-    Auto,
-    /// Look for them everywhere, and log opened files from the start
-    Full,
-    /// Neither
-    Off,
-}
-
-/// `--listed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ListedName {
-    /// Where the directory belongs to the application
-    Auto,
-    /// All of them
-    Full,
-    /// None
-    Skip,
-}
-
-/// `--probed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ProbedName {
-    /// Take them whole
-    Full,
-    /// Leave them out
-    Skip,
-}
-
-/// `--log-format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
 /// The program whose interpreter `pack` adds when no other is named.
 pub const DEFAULT_ELF: &str = "/bin/sh";
 
@@ -261,6 +219,9 @@ pub struct PackArgs {
     /// Name of the image in image.tar, as for docker tag
     #[arg(long, value_name = "NAME")]
     pub tag: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub image: ImageArgs,
     /// Pack from this directory instead of /
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
@@ -304,17 +265,6 @@ pub struct CtlArgs {
     /// The process of the micropacker to ask, where there are several
     #[arg(long, value_name = "PID")]
     pub supervisor: Option<i32>,
-}
-
-/// What `ctl` asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CtlAction {
-    /// Print what was seen so far
-    Status,
-    /// Write the outputs now; the application goes on
-    Pack,
-    /// Stop the application as SIGTERM would; the outputs are written at its end
-    Stop,
 }
 
 /// Options of `elf`.

@@ -4,6 +4,7 @@ mod ctl;
 mod elf;
 mod exec;
 mod find;
+mod image;
 mod pack;
 mod run;
 mod ship;
@@ -42,6 +43,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Some(Command::Exec(args)) => exec::run(&args),
         Some(Command::Ctl(args)) => ctl::run(&args),
         Some(Command::Pack(args)) => pack::run(&args),
+        Some(Command::Image(args)) => image::run(&args),
         Some(Command::Elf(args)) => {
             logging::start(Detail::Normal, false);
             elf::run(&args)

@@ -1,5 +1,6 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
+use super::image::ImageWish;
 use crate::cli::{ListedName, ProbedName, SelectArgs};
 use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
 use crate::image_path::ImagePath;
@@ -32,6 +33,8 @@ pub struct Outputs {
     pub tag: Option<String>,
     /// Variables to keep although they look like secrets.
     pub keep_env: Vec<String>,
+    /// What the image is started with, where that is not what was traced.
+    pub image: ImageWish,
 }
 
 /// What was written.
@@ -152,16 +155,7 @@ fn write_artifacts(
     outputs: &Outputs,
     artifacts: &Path,
 ) -> Result<()> {
-    let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
-    let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
-    keep_home_without_passwd(&mut config, recording, manifest);
-    if !secrets.is_empty() {
-        tracing::warn!(
-            "left out of the image because they look like secrets: {}; keep one with --keep-env \
-             NAME, or give them when the container is started",
-            secrets.join(", ")
-        );
-    }
+    let config = image_config(recording, manifest, outputs)?;
     let rootfs_name = outputs
         .rootfs
         .file_name()
@@ -188,6 +182,35 @@ fn write_artifacts(
     tell(&written.losses);
     tracing::debug!("{}: {}", path.display(), written.manifest_digest);
     Ok(())
+}
+
+/// That of the original image where it is known, else that of the traced command.
+fn image_config(
+    recording: &Recording,
+    manifest: &Manifest,
+    outputs: &Outputs,
+) -> Result<ImageConfig> {
+    let mut config = match &outputs.image.original {
+        Some(original) => original.clone(),
+        None => {
+            let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
+            let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
+            keep_home_without_passwd(&mut config, recording, manifest);
+            if !secrets.is_empty() {
+                tracing::warn!(
+                    "left out of the image because they look like secrets: {}; keep one with \
+                     --keep-env NAME, or give them when the container is started",
+                    secrets.join(", ")
+                );
+            }
+            config
+        }
+    };
+    outputs
+        .image
+        .apply(&mut config)
+        .map_err(anyhow::Error::msg)?;
+    Ok(config)
 }
 
 /// The engine sets HOME from the image's `/etc/passwd`. An application that never read that
@@ -236,7 +259,10 @@ fn file_list(fs: &HostFs, manifest: &Manifest) -> Vec<u8> {
 }
 
 /// <https://reproducible-builds.org/specs/source-date-epoch/>
-fn source_date_epoch() -> Result<Option<FileTime>> {
+///
+/// # Errors
+/// When the variable holds no number.
+pub fn source_date_epoch() -> Result<Option<FileTime>> {
     let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else {
         return Ok(None);
     };
