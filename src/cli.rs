@@ -46,6 +46,10 @@ pub enum Command {
     Image(ImageOnlyArgs),
     /// Show the interpreter and library closure of ELF files, as their loader would find it
     Elf(ElfArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page of micropacker or of a subcommand, or write all of them
+    Man(ManArgs),
 }
 
 /// Options of `run`.
@@ -276,6 +280,25 @@ pub struct ElfArgs {
     /// Look in this directory as if it were /
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The subcommand; without one, micropacker itself
+    #[arg(value_name = "SUBCOMMAND")]
+    pub subcommand: Option<String>,
+    /// Write all pages into this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "subcommand")]
+    pub all: Option<PathBuf>,
 }
 
 #[cfg(test)]

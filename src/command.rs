@@ -5,6 +5,7 @@ mod elf;
 mod exec;
 mod find;
 mod image;
+mod manual;
 mod pack;
 mod run;
 mod ship;
@@ -47,6 +48,14 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Some(Command::Elf(args)) => {
             logging::start(Detail::Normal, false);
             elf::run(&args)
+        }
+        Some(Command::Completions(args)) => {
+            logging::start(Detail::Normal, false);
+            manual::completions(&args)
+        }
+        Some(Command::Man(args)) => {
+            logging::start(Detail::Normal, false);
+            manual::man(&args)
         }
     };
     result.unwrap_or_else(|error| {
