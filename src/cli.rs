@@ -8,7 +8,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use image::{ImageArgs, ImageOnlyArgs};
-pub use names::{CtlAction, EngineName, ListedName, LogFormat, ProbedName, VisitorsName};
+pub use names::{
+    CtlAction, EngineName, ListedName, LogFormat, PresetName, ProbedName, VisitorsName,
+};
 
 /// Traces an application from inside its container and packs an image of only the files it uses.
 ///
@@ -156,6 +158,18 @@ pub struct SelectArgs {
         value_delimiter = '\n'
     )]
     pub include_exe: Vec<OsString>,
+    /// Take /bin/sh with everything it needs to start
+    #[arg(long, env = "MICROPACKER_INCLUDE_SHELL", value_parser = clap::builder::FalseyValueParser::new())]
+    pub include_shell: bool,
+    /// Take a named set of files that a trace may not see
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NAME",
+        env = "MICROPACKER_PRESET",
+        value_delimiter = '\n'
+    )]
+    pub preset: Vec<PresetName>,
     /// Take files of this bind mount or volume too
     #[arg(
         long,

@@ -46,6 +46,21 @@ pub enum ProbedName {
     Skip,
 }
 
+/// `--preset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PresetName {
+    /// Certificates of the authorities that TLS clients trust
+    CaCertificates,
+    /// What lookups of users, hosts and services read
+    Nss,
+    /// Time zones
+    Tzdata,
+    /// Locales and character sets of the C library
+    Locales,
+    /// Of each Python package that was touched, all files
+    PythonPackage,
+}
+
 /// `--log-format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {

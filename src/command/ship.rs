@@ -1,7 +1,7 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
 use super::image::ImageWish;
-use crate::cli::{ListedName, ProbedName, SelectArgs};
+use crate::cli::{ListedName, PresetName, ProbedName, SelectArgs};
 use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, Manifest};
@@ -11,6 +11,7 @@ use crate::pack::{
 use crate::recording::{Loss, Recording};
 use crate::resolve::mounts::Mounts;
 use crate::resolve::patterns::{Patterns, parse_file};
+use crate::resolve::presets::Preset;
 use crate::resolve::{Listed, Options, Probed, resolve};
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
@@ -128,6 +129,9 @@ pub fn ship(
         tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
     }
     tell(&manifest.losses);
+    for hint in &manifest.hints {
+        tracing::info!("{hint}");
+    }
     let mut rootfs = Output::create(&outputs.rootfs)?;
     let layer = write_layer(fs, &manifest, &mut rootfs)
         .with_context(|| format!("cannot write {}", outputs.rootfs.display()))?;
@@ -331,7 +335,8 @@ pub fn options(select: &SelectArgs, root: &Path) -> Result<Options> {
         },
         include: Patterns::new(include).context("--include")?,
         exclude: Patterns::new(bytes_of(&select.exclude)).context("--exclude")?,
-        include_exe: bytes_of(&select.include_exe),
+        include_exe: include_exe(select),
+        presets: select.preset.iter().copied().map(preset).collect(),
         include_mounts: select
             .include_mount
             .iter()
@@ -344,6 +349,23 @@ pub fn options(select: &SelectArgs, root: &Path) -> Result<Options> {
         mounts: mounts(root)?,
         ..Options::default()
     })
+}
+
+/// A shell is a program like any other, under the name that scripts know.
+fn include_exe(select: &SelectArgs) -> Vec<Vec<u8>> {
+    let shell = select.include_shell.then(|| b"/bin/sh".to_vec());
+    let named = bytes_of(&select.include_exe);
+    named.into_iter().chain(shell).collect()
+}
+
+fn preset(name: PresetName) -> Preset {
+    match name {
+        PresetName::CaCertificates => Preset::CaCertificates,
+        PresetName::Nss => Preset::Nss,
+        PresetName::Tzdata => Preset::Tzdata,
+        PresetName::Locales => Preset::Locales,
+        PresetName::PythonPackage => Preset::PythonPackage,
+    }
 }
 
 /// The mount table matters where we look at `/`; in an unpacked image nothing is mounted.
