@@ -30,6 +30,8 @@ impl Started {
         // A tracer that was started from a file it may not read is not dumpable, its child would
         // inherit that, and could not be seized.
         let _ = nix::sys::prctl::set_dumpable(true);
+        // Before the probes, which wait for children: SIGCHLD may be ignored.
+        let saved = sys::take_over_signals();
         let choice = Choice {
             allow_io_uring: manner.allow_io_uring,
             ..engine::choose(engine::probe(), manner.wish).map_err(SuperviseError::Engine)?
@@ -37,7 +39,6 @@ impl Started {
         if let Some(step_down) = &choice.step_down {
             tracing::warn!("{step_down}");
         }
-        let saved = sys::take_over_signals();
         let session = Session::take_place();
         let launched = launch(command, &choice, &saved, &session)?;
         // The terminal is the application's now.

@@ -80,9 +80,12 @@ pub fn launch(
         SockFlag::SOCK_CLOEXEC,
     )
     .map_err(LaunchError::Start)?;
+    // fork(2) clears it.
+    let parent_death = nix::sys::prctl::get_pdeathsig().ok().flatten();
     let Some(pid) = sys::fork().map_err(LaunchError::Start)? else {
         drop(ours);
         session.begin();
+        let _ = nix::sys::prctl::set_pdeathsig(parent_death);
         run_child(command, choice, signals, &theirs);
     };
     drop(theirs);
