@@ -46,6 +46,7 @@ skip() { echo "$1" >"$directory/skipped"; }
 
 # is_started_plainly CONFIGURATION: whether what was traced so must also work in a container without options.
 is_started_plainly() {
+  [ "$plainly" = yes ] || return 1
   case $1 in
     full | sys-ptrace | read-only) ;;
     # As this user it may write nowhere else than on the tmpfs.
@@ -111,10 +112,20 @@ lost() {
   if [ -e "$1/traced.stderr" ]; then grep -c '^micropacker: warning: ' "$1/traced.stderr" || true; else echo -; fi
 }
 
+# told_of_trace DIRECTORY: how many paths and programs were read of the tracees, and how much could not be seen.
+told_of_trace() {
+  local line
+  line=$(sed -nE 's/^micropacker: ([0-9]+) paths used, ([0-9]+) programs started, .* ([0-9]+) losses; .*/\1 \2 \3/p' \
+    "$1/traced.stderr" 2>/dev/null | tail -n 1) || true
+  echo "${line:-- - -}"
+}
+
 # matrix_row CASE CONFIGURATION RESULT
 matrix_row() {
-  local directory=$work/$1/$2 missing=-
+  local directory=$work/$1/$2 missing=- resolved=- paths programs losses
   [ ! -e "$directory/missing" ] || missing=$(wc -l <"$directory/missing")
-  printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$(engine_of "$1" "$2")" \
-    "$(files_in "$directory/entries")" "$(lost "$directory")" "$missing" "$3"
+  [ ! -e "$directory/entries" ] || resolved=$(wc -l <"$directory/entries")
+  read -r paths programs losses < <(told_of_trace "$directory")
+  printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$(engine_of "$1" "$2")" \
+    "$paths" "$programs" "$resolved" "$losses" "$(lost "$directory")" "$missing" "$3"
 }

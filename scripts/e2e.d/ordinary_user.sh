@@ -75,9 +75,10 @@ run_on_host() {
   step 'original'
   run_in_tree "$tree" original "${entrypoint[@]}"
   step 'traced'
-  run_in_tree "$tree" traced /micropacker --output /out/rootfs.tar --artifacts /out \
+  run_in_tree "$tree" traced /micropacker --verbose --output /out/rootfs.tar --artifacts /out \
     "${tracing_options[@]}" -- "${entrypoint[@]}"
   same_answers traced
+  compare_traced "$2"
   mv "$tree"/out/* "$out/"
   check_outputs "$2"
   step 'micro image'

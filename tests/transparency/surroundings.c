@@ -11,10 +11,20 @@
 
 extern char **environ;
 
+static int by_text(const void *one, const void *other)
+{
+	return strcmp(*(char *const *)one, *(char *const *)other);
+}
+
 static void words(int argc, char **argv)
 {
 	for (int i = 0; i < argc; i++)
 		show("argument", "%d is '%s'", i, argv[i]);
+	int count = 0;
+	while (environ[count])
+		count++;
+	// Podman gives them in another order each time.
+	qsort(environ, count, sizeof *environ, by_text);
 	for (char **variable = environ; *variable; variable++) {
 		// Each container has another host name.
 		if (strncmp(*variable, "HOSTNAME=", 9) == 0)
