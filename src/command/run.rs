@@ -50,11 +50,13 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         kept: packer.outputs.descriptors(),
     })
     .map_err(|error| startable.failure(&error))?;
+    let losses = traced.recording.losses.iter();
     tracing::debug!(
-        "{} paths used, {} programs started, {} names made; resolving",
+        "{} paths used, {} programs started, {} names made, {} losses; resolving",
         traced.recording.uses.len(),
         traced.recording.execs.len(),
-        traced.recording.created.len()
+        traced.recording.created.len(),
+        losses.map(|loss| loss.count).sum::<u64>()
     );
     let packed = packer.pack(&traced.recording);
     tell_waiting(&traced, &packer, &packed);

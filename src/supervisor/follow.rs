@@ -34,6 +34,8 @@ impl Ground {
         // A tracer that was started from a file it may not read is not dumpable, its child would
         // inherit that, and could not be seized.
         let _ = nix::sys::prctl::set_dumpable(true);
+        // Before the probes, which wait for children: SIGCHLD may be ignored.
+        let signals = sys::take_over_signals();
         let choice = Choice {
             allow_io_uring: manner.allow_io_uring,
             ..engine::choose(engine::probe(), manner.wish).map_err(SuperviseError::Engine)?
@@ -43,7 +45,7 @@ impl Ground {
         }
         Ok(Self {
             choice,
-            signals: sys::take_over_signals(),
+            signals,
             session: Session::take_place(),
         })
     }

@@ -112,12 +112,15 @@ impl Line {
         session: &Session,
         tracer: Option<Tid>,
     ) -> Result<Seizable, LaunchError> {
+        // fork(2) clears it.
+        let parent_death = nix::sys::prctl::get_pdeathsig().ok().flatten();
         let Some(pid) = sys::fork().map_err(LaunchError::Start)? else {
             drop(self.ours);
             if let Some(tracer) = tracer {
                 sys::permit_tracer(tracer);
             }
             session.begin();
+            let _ = nix::sys::prctl::set_pdeathsig(parent_death);
             run_child(command, choice, signals, &self.theirs);
         };
         Ok(self.to(pid))
