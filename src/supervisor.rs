@@ -3,6 +3,7 @@
 
 pub mod control;
 mod follow;
+mod inverted;
 mod signals;
 pub mod stop_policy;
 mod witness;
@@ -16,6 +17,7 @@ use crate::tracer::stop::End;
 use crate::tracer::visitors;
 use control::{About, Control, PackNow, Session};
 use follow::Started;
+pub use inverted::supervise_inverted;
 use nix::errno::Errno;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -96,6 +98,7 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         engine: choice.engine,
         argv,
         main: started.pid(),
+        stopped_by: std::process::id() as sys::Tid,
         outputs: request.outputs,
         pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
     });

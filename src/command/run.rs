@@ -10,7 +10,7 @@ use crate::recording::{Context as RunContext, Recording};
 use crate::resolve::Options;
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
-use crate::supervisor::{Request, Traced, end_like, supervise};
+use crate::supervisor::{Request, Traced, end_like, supervise, supervise_inverted};
 use crate::tracer::visitors;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
@@ -31,7 +31,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         .into());
     };
     let packer = Arc::new(Packer::new(args)?);
-    let traced = supervise(Request {
+    let request = Request {
         command: startable.command.clone(),
         context: context(&args.command)?,
         manner: manner(&args.engine),
@@ -43,8 +43,24 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
         pack: pack_now(&packer),
         outputs: packer.absolute_outputs(),
-    })
-    .map_err(|error| startable.failure(&error))?;
+    };
+    if args.inverted {
+        let stream = packer.outputs.descriptor();
+        let error = supervise_inverted(request, stream, |traced| {
+            if let Err(error) = conclude(&packer, &traced) {
+                tracing::error!("{}", one_line(&error));
+            }
+        });
+        return Err(startable.failure(&error).into());
+    }
+    let traced = supervise(request).map_err(|error| startable.failure(&error))?;
+    conclude(&packer, &traced)?;
+    end_like(traced.end);
+    Ok(ExitCode::from(traced.end.exit_status()))
+}
+
+/// Writes the outputs and tells of them.
+fn conclude(packer: &Packer, traced: &Traced) -> Result<()> {
     tracing::debug!(
         "{} paths used, {} programs started, {} names made; resolving",
         traced.recording.uses.len(),
@@ -52,14 +68,13 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         traced.recording.created.len()
     );
     let packed = packer.pack(&traced.recording);
-    tell_waiting(&traced, &packer, &packed);
+    tell_waiting(traced, packer, &packed);
     tracing::info!(
         "{}; traced by {}",
         summary(&packer.outputs, &packed?),
         traced.choice.engine
     );
-    end_like(traced.end);
-    Ok(ExitCode::from(traced.end.exit_status()))
+    Ok(())
 }
 
 /// Writes the outputs, as often as it is asked to.

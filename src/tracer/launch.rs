@@ -1,6 +1,8 @@
 //! Starting the command as a tracee: seized before it runs, filtered before it execs, and
 //! otherwise exactly what it would have been.
 
+pub mod inverted;
+
 use super::engine::{Choice, Engine};
 use super::filter::{self, Policy, Verdict};
 use super::syscall::Abi;
@@ -86,7 +88,7 @@ pub fn launch(
         run_child(command, choice, signals, &theirs);
     };
     drop(theirs);
-    let launched = attach(pid, &ours, choice);
+    let launched = attach(pid, &ours, choice, sys::seize);
     match launched {
         Ok(listener) => Ok(Launched {
             pid,
@@ -101,8 +103,13 @@ pub fn launch(
     }
 }
 
-fn attach(pid: Tid, channel: &OwnedFd, choice: &Choice) -> Result<Option<Listener>, LaunchError> {
-    sys::seize(pid).map_err(|errno| match own_tracer() {
+fn attach(
+    pid: Tid,
+    channel: &OwnedFd,
+    choice: &Choice,
+    seize: fn(Tid) -> nix::Result<()>,
+) -> Result<Option<Listener>, LaunchError> {
+    seize(pid).map_err(|errno| match tracer_of(pid) {
         Some(tracer) => LaunchError::Traced(tracer),
         None => LaunchError::Ptrace(errno),
     })?;
@@ -127,9 +134,14 @@ fn attach(pid: Tid, channel: &OwnedFd, choice: &Choice) -> Result<Option<Listene
     }
 }
 
-/// Who traces us, if anybody (proc_pid_status(5)).
+/// Who traces us, if anybody.
 pub fn own_tracer() -> Option<Tid> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    tracer_of(std::process::id() as Tid)
+}
+
+/// Who traces a process, if anybody (proc_pid_status(5)).
+pub fn tracer_of(pid: Tid) -> Option<Tid> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("TracerPid:"))?;
