@@ -19,7 +19,7 @@ pub use ptrace::{
     spare_exit_stop, syscall_info, wait_any, wait_for,
 };
 pub use registers::{
-    Registers, registers, set_number, set_registers, to_call_again, to_prctl_again,
+    Registers, registers, set_number, set_registers, skip_call, to_call_again, to_prctl_again,
     to_prctl_instead,
 };
 pub use seccomp::{

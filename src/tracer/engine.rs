@@ -5,6 +5,7 @@ mod choose;
 mod ending;
 mod follow;
 mod notify;
+mod shielded;
 mod threads;
 
 pub use choose::{Capabilities, Choice, Engine, Wish, choose, probe};

@@ -168,7 +168,7 @@ fn run_child(command: &Command, choice: &Choice, signals: &SavedSignals, channel
     // Seized now.
     hear(channel);
     if choice.engine != Engine::SyscallStop {
-        match filter_self(choice) {
+        match filter_self(choice, None) {
             Ok(listener) => tell(channel, READY, 0, listener.as_ref()),
             Err(errno) => {
                 tell(channel, FILTER_FAILED, errno as i32, None);
@@ -183,7 +183,7 @@ fn run_child(command: &Command, choice: &Choice, signals: &SavedSignals, channel
     sys::exit_now(1)
 }
 
-fn filter_self(choice: &Choice) -> nix::Result<Option<Listener>> {
+fn filter_self(choice: &Choice, shielded: Option<Tid>) -> nix::Result<Option<Listener>> {
     if choice.set_no_new_privs {
         nix::sys::prctl::set_no_new_privs()?;
     }
@@ -200,6 +200,7 @@ fn filter_self(choice: &Choice) -> nix::Result<Option<Listener>> {
         hit,
         watch_identity: choice.keep_visible,
         allow_io_uring: choice.allow_io_uring,
+        shielded,
     };
     sys::install_filter(&filter::program(&Abi::HERE, policy), mode)
 }

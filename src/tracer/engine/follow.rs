@@ -310,7 +310,9 @@ impl<'a, T: Tracees> Follower<'a, T> {
                 }
             }
         }
-        if let StopInfo::Entry(entry) = info {
+        if let StopInfo::Entry(entry) = info
+            && !self.carries_out(tid, &entry)
+        {
             self.on_entry(tid, &entry);
         }
     }

@@ -99,7 +99,7 @@ impl Forerunner {
     ) -> Result<Errno, LaunchError> {
         self.await_tracer()?;
         if choice.engine != Engine::SyscallStop {
-            match filter_self(choice) {
+            match filter_self(choice, Some(self.tracer)) {
                 Ok(listener) => tell(&self.channel, READY, 0, listener.as_ref()),
                 Err(errno) => {
                     tell(&self.channel, FILTER_FAILED, errno as i32, None);
