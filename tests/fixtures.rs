@@ -50,6 +50,7 @@ fixtures! {
     long_path
     looks
     missing
+    no_children
     odd_names
     open_calls
     orphan
