@@ -76,7 +76,7 @@ run_on_host() {
   run_in_tree "$tree" original "${entrypoint[@]}"
   step 'traced'
   run_in_tree "$tree" traced /micropacker --output /out/rootfs.tar --artifacts /out \
-    "${tracing_options[@]}" -- "${entrypoint[@]}"
+    "${tracing_options[@]}" "${tracing[@]}" -- "${entrypoint[@]}"
   same_answers traced
   mv "$tree"/out/* "$out/"
   check_outputs "$2"
