@@ -15,6 +15,7 @@ use crate::supervisor::{Request, Traced, end_like, supervise, supervise_inverted
 use crate::tracer::visitors;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,7 +50,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         outputs: packer.absolute_outputs(),
     };
     if args.inverted {
-        let stream = packer.outputs.descriptor();
+        let stream = descriptor(&args.output);
         let error = supervise_inverted(request, stream, |traced| {
             if let Err(error) = conclude(&packer, &traced) {
                 tracing::error!("{}", one_line(&error));
@@ -61,6 +62,17 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     conclude(&packer, &traced)?;
     end_like(traced.end);
     Ok(ExitCode::from(traced.end.exit_status()))
+}
+
+/// The descriptor of ours that an output goes to, if it goes to one.
+fn descriptor(output: &Path) -> Option<RawFd> {
+    let name = output.to_str()?;
+    match name {
+        "-" | "/dev/stdout" => Some(1),
+        _ => ["/dev/fd/", "/proc/self/fd/"]
+            .into_iter()
+            .find_map(|directory| name.strip_prefix(directory)?.parse().ok()),
+    }
 }
 
 /// Writes the outputs and tells of them.

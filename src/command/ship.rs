@@ -17,7 +17,6 @@ use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -81,17 +80,6 @@ impl Outputs {
         let beside = artifacts
             .flat_map(|artifacts| [IMAGE, DOCKERFILE, FILES].map(|name| artifacts.join(name)));
         std::iter::once(self.rootfs.clone()).chain(beside).collect()
-    }
-
-    /// The descriptor of ours that the tarball goes to, if it goes to one.
-    pub fn descriptor(&self) -> Option<RawFd> {
-        let name = self.rootfs.to_str()?;
-        match name {
-            "-" | "/dev/stdout" => Some(1),
-            _ => ["/dev/fd/", "/proc/self/fd/"]
-                .into_iter()
-                .find_map(|directory| name.strip_prefix(directory)?.parse().ok()),
-        }
     }
 
     /// Whether they can be written more than once: a stream has been read by then.
