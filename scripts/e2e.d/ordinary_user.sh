@@ -83,7 +83,7 @@ run_on_host() {
   run_in_tree "$tree" original "${entrypoint[@]}"
   step 'traced'
   run_in_tree "$tree" traced /micropacker --verbose --output /out/rootfs.tar --artifacts /out \
-    "${tracing_options[@]}" -- "${entrypoint[@]}"
+    "${tracing_options[@]}" "${tracing[@]}" -- "${entrypoint[@]}"
   same_answers traced
   compare_traced "$2"
   mv "$tree"/out/* "$out/"

@@ -5,8 +5,10 @@
 #   packages=(…)       Debian packages in its image; or from_scratch=yes
 #   entrypoint=(…)     what its image starts
 #   changes=(…)        further lines of a Dockerfile for the image (ENV, WORKDIR, …)
-#   port=N             where it answers; ends=stopped (by docker stop) or ends=itself
+#   port=N             where it answers; ends=stopped (by docker stop), ends=killed (by docker kill) or ends=itself
+#   patience=SECONDS   how long docker stop waits before it kills
 #   status=N           the exit status it ends with
+#   tracing=(…)        options of micropacker for it
 #   absent=(…)         paths that the micro image must not have
 #   user=UID:GID       an ordinary user as whom it works too
 #   capless=yes        it works as root without any capability
@@ -27,8 +29,8 @@ step() { echo "$1" >"$directory/step"; }
 
 # load_case NAME: its settings and functions.
 load_case() {
-  packages=() changes=() docker_options=() absent=() writable=() explained=() gains=() gains_in=()
-  port=8080 ends=stopped status=0 user='' capless=no from_scratch=no plainly=yes
+  packages=() changes=() docker_options=() absent=() writable=() explained=() gains=() gains_in=() tracing=()
+  port=8080 ends=stopped patience=60 status=0 user='' capless=no from_scratch=no plainly=yes
   compare_traced() { :; }
   further_checks() { :; }
   # shellcheck source=/dev/null
@@ -118,7 +120,7 @@ run_in_containers() {
   step 'traced'
   start_container "$original" "${options[@]}" \
     --volume "$work/micropacker:/micropacker:ro" --volume "$out:/out" --entrypoint /micropacker \
-    -- --verbose --output /out/rootfs.tar --artifacts /out "${tracing_options[@]}" -- "${entrypoint[@]}"
+    -- --verbose --output /out/rootfs.tar --artifacts /out "${tracing_options[@]}" "${tracing[@]}" -- "${entrypoint[@]}"
   use_container traced
   if ! are_gained_in "$2"; then
     losses_of_gains
