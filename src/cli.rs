@@ -98,6 +98,9 @@ pub struct RunArgs {
     /// Processes that enter the container from outside (docker exec, health checks)
     #[arg(long, value_enum, env = "MICROPACKER_VISITORS", default_value = "auto")]
     pub visitors: VisitorsName,
+    /// Let the command keep this process, PID 1 for instance, and trace it from a child of it
+    #[arg(long, env = "MICROPACKER_INVERTED", conflicts_with = "stop_timeout", value_parser = clap::builder::FalseyValueParser::new())]
+    pub inverted: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub log: LogArgs,

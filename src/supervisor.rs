@@ -5,6 +5,7 @@ mod background;
 pub mod control;
 mod follow;
 mod foreground;
+mod inverted;
 mod signals;
 pub mod stop_policy;
 mod witness;
@@ -19,6 +20,7 @@ use crate::tracer::visitors;
 use control::{About, Control, PackNow};
 use follow::Started;
 pub use foreground::join;
+pub use inverted::supervise_inverted;
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
@@ -106,6 +108,7 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         engine: choice.engine,
         argv,
         main: started.pid(),
+        stopped_by: std::process::id() as sys::Tid,
         outputs: request.outputs,
         pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
         greet: Box::new(move |pid| announced.announce(pid)),

@@ -51,6 +51,7 @@ fixtures! {
     long_path
     looks
     missing
+    no_children
     odd_names
     open_calls
     orphan

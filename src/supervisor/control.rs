@@ -54,6 +54,8 @@ pub struct About {
     pub argv: Vec<Vec<u8>>,
     /// Its process.
     pub main: Tid,
+    /// The process that is sent SIGTERM to stop it.
+    pub stopped_by: Tid,
     /// The files that will be written.
     pub outputs: Vec<PathBuf>,
     /// Writes them.
@@ -74,6 +76,7 @@ struct Shared {
 }
 
 /// The supervisor's hold of its control socket.
+#[derive(Clone)]
 pub struct Control {
     shared: Arc<Shared>,
 }
@@ -106,6 +109,14 @@ impl Control {
     /// A thread of the application has come to life or ended.
     pub fn on_change(&self, tid: Tid, lives: bool) {
         self.shared.census().on_change(tid, lives);
+    }
+
+    /// Writes the outputs from what was seen so far, as for one that asks for it.
+    ///
+    /// # Errors
+    /// One line.
+    pub fn pack(&self) -> Result<Packed, Refusal> {
+        server::pack(&self.shared)
     }
 
     /// Everything that we follow has ended. Joined commands get a moment to end too; of those

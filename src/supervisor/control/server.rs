@@ -130,7 +130,8 @@ fn broken(error: io::Error) -> Refusal {
     Refusal::new(format!("the connection failed: {error}"))
 }
 
-fn pack(shared: &Shared) -> Result<Packed, Refusal> {
+/// Writes the outputs from what was seen so far, joined commands included.
+pub fn pack(shared: &Shared) -> Result<Packed, Refusal> {
     shared.joined.flush(FLUSH);
     let recording = shared.about.recorder.look(Recorder::snapshot);
     let recording = recording.ok_or_else(|| {
@@ -147,7 +148,7 @@ fn stop(shared: &Shared, writer: &UnixStream, wait: bool) -> Result<(), Refusal>
         let waiting = writer.try_clone().map_err(broken)?;
         shared.waiting().push(waiting);
     }
-    sys::send_signal(std::process::id() as i32, libc::SIGTERM)
+    sys::send_signal(shared.about.stopped_by, libc::SIGTERM)
         .map_err(|errno| Refusal::new(format!("SIGTERM cannot be sent: {errno}")))
 }
 

@@ -9,7 +9,7 @@ use super::pids::NewPids;
 use super::process::{ancestors, name, status, whereabouts};
 use super::{REMEDY, Wish};
 use crate::image_path::ImagePath;
-use crate::sys;
+use crate::sys::{self, Tid};
 use crate::tracer::observe::Observer;
 use crate::tracer::tracees::Tracees;
 use std::io;
@@ -29,25 +29,26 @@ pub struct Visitors {
 }
 
 impl Visitors {
-    /// Begins to look for them, if they are wished for. Call it on the thread that traces, and
+    /// Begins to look for them, if that is what a settled wish says. `main` is the command. Call it on the thread that traces, and
     /// [`Visitors::finish`] on the same one.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn start<T: Tracees + Send + 'static>(
         wish: Wish,
+        main: Tid,
         (hush, colleagues): (Hush, Colleagues),
         observer: &Arc<Mutex<Observer<T>>>,
     ) -> io::Result<Option<Self>> {
-        if !wish.is_on() {
+        if wish == Wish::Off {
             return Ok(None);
         }
-        let door = Arc::new(Door::new(nix::unistd::gettid().as_raw())?);
+        let door = Arc::new(Door::new(sys::own_thread())?);
         let stop = Arc::new(AtomicBool::new(false));
         let mut finder = Finder {
             door: Arc::clone(&door),
             observer: Arc::clone(observer),
-            guests: Guests::new(nix::unistd::getpid().as_raw(), ancestors()),
+            guests: Guests::new(nix::unistd::getpid().as_raw(), ancestors()).of(main),
             pids: NewPids::new(),
             log: None,
             may_log: true,

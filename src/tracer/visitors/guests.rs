@@ -60,6 +60,9 @@ pub struct Guests {
     own: Tid,
     /// Those that started us: never to be followed.
     ancestors: Vec<Tid>,
+    /// Whether PID 1, to which orphans are handed, is us or the command: what it has started
+    /// itself is followed.
+    init_is_ours: bool,
 }
 
 /// The engine's `runc init` is there for 30 to 100 ms before it becomes the program, which it may
@@ -81,7 +84,14 @@ impl Guests {
             guests: BTreeMap::new(),
             own,
             ancestors,
+            init_is_ours: own == 1,
         }
+    }
+
+    /// For this command, which may be PID 1 in our place.
+    pub fn of(mut self, main: Tid) -> Self {
+        self.init_is_ours |= main == 1;
+        self
     }
 
     /// Takes in what a process ID turned out to be. True when somebody new has entered.
@@ -96,7 +106,7 @@ impl Guests {
         // were handed, is the child of somebody that was not.
         let entered = status.parent == 0
             || self.guests.contains_key(&status.parent)
-            || (self.own == 1 && status.parent == self.own);
+            || (self.init_is_ours && status.parent == 1);
         if entered {
             // What micropacker starts, it traces by itself, if it is to be traced at all.
             let ours = self.is_ours(status.parent);
