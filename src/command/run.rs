@@ -5,9 +5,12 @@ use super::start::{Startable, environment, manner};
 use super::{Failure, current_directory, one_line, start_logging};
 use crate::cli::{RunArgs, VisitorsName};
 use crate::exit;
-use crate::image_fs::HostFs;
+use crate::image_fs::{FileTime, HostFs};
+use crate::image_path::ImagePath;
+use crate::past::Before;
+use crate::recorder::spool::{self, Spool};
 use crate::recording::{Context as RunContext, Recording};
-use crate::resolve::Options;
+use crate::resolve::{Options, may_ship};
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
 use crate::supervisor::{Request, Traced, end_like, supervise};
@@ -41,6 +44,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
             VisitorsName::Off => visitors::Wish::Off,
         },
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
+        spool: Arc::clone(&packer.spool),
         pack: pack_now(&packer),
         outputs: packer.absolute_outputs(),
     })
@@ -52,6 +56,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         traced.recording.created.len()
     );
     let packed = packer.pack(&traced.recording);
+    packer.discard_originals(packed.is_ok());
     tell_waiting(&traced, &packer, &packed);
     tracing::info!(
         "{}; traced by {}",
@@ -66,6 +71,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
 struct Packer {
     outputs: Outputs,
     options: Options,
+    /// The originals of what was changed.
+    spool: Arc<Mutex<Spool>>,
     /// Whose turn it is: the temporary files have the same names each time.
     turn: Mutex<()>,
 }
@@ -82,6 +89,7 @@ impl Packer {
         };
         outputs.check()?;
         Ok(Self {
+            spool: Arc::new(Mutex::new(spool_for(args, &outputs, &options))),
             outputs,
             options,
             turn: Mutex::default(),
@@ -97,8 +105,34 @@ impl Packer {
 
     fn pack(&self, recording: &Recording) -> Result<Shipped> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let fs = HostFs::new("/");
-        ship(&fs, recording, self.options.clone(), &self.outputs)
+        let originals = self.originals().unwrap_or_default();
+        let mut options = self.options.clone();
+        options
+            .own
+            .extend(ImagePath::new(originals.as_os_str().as_bytes()));
+        let (now, saved) = (HostFs::new("/"), HostFs::new(originals));
+        let before = Before::new(&now, &saved, recording);
+        ship(&before, Path::new("/"), recording, options, &self.outputs)
+    }
+
+    fn originals(&self) -> Option<PathBuf> {
+        let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        spool.directory().map(Path::to_owned)
+    }
+
+    /// The outputs hold what was needed of them; where there are none the copies stay.
+    fn discard_originals(&self, packed: bool) {
+        let Some(directory) = self.originals() else {
+            return;
+        };
+        if !packed {
+            tracing::warn!(
+                "the originals of changed files are left in {}",
+                directory.display()
+            );
+        } else if let Err(error) = spool::remove(&directory) {
+            tracing::warn!("{} cannot be removed: {error}", directory.display());
+        }
     }
 
     fn pack_early(&self, recording: &Recording) -> Result<Packed> {
@@ -134,6 +168,27 @@ fn tell_waiting(traced: &Traced, packer: &Packer, packed: &Result<Shipped>) {
     traced.control.tell_outputs(outcome.map_err(one_line));
 }
 
+/// Beside the root file system tarball; where that is a stream, among the temporary files.
+fn spool_for(args: &RunArgs, outputs: &Outputs, options: &Options) -> Spool {
+    let place = if outputs.rootfs_is_a_file() {
+        let mut name = std::path::absolute(&outputs.rootfs)
+            .unwrap_or_else(|_| outputs.rootfs.clone())
+            .into_os_string();
+        name.push(".originals");
+        name.into()
+    } else {
+        std::env::temp_dir().join(format!("micropacker-{}.originals", std::process::id()))
+    };
+    let mut own = outputs.own(Path::new("/"));
+    own.extend(ImagePath::new(place.as_os_str().as_bytes()));
+    let options = Options {
+        own,
+        ..options.clone()
+    };
+    let interest = move |path: &ImagePath, kind| may_ship(&HostFs::new("/"), &options, path, kind);
+    Spool::new(place, args.originals_limit, Box::new(interest))
+}
+
 fn context(command: &[OsString]) -> Result<RunContext> {
     Ok(RunContext {
         argv: command
@@ -144,5 +199,17 @@ fn context(command: &[OsString]) -> Result<RunContext> {
         cwd: Some(current_directory()?),
         uid: nix::unistd::geteuid().as_raw(),
         gid: nix::unistd::getegid().as_raw(),
+        began: coarse_time(),
+    })
+}
+
+/// By the clock that file systems take their times from; it may lie a tick behind.
+fn coarse_time() -> Option<FileTime> {
+    use nix::time::{ClockId, clock_gettime};
+    let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE).ok()?;
+    Some(FileTime {
+        // The width of both fields differs between C libraries.
+        seconds: now.tv_sec() as i64,
+        nanoseconds: u32::try_from(now.tv_nsec()).unwrap_or(0),
     })
 }

@@ -1,7 +1,7 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
 use crate::cli::{ListedName, ProbedName, SelectArgs};
-use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
+use crate::image_fs::{FileKind, FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, Manifest};
 use crate::pack::{
@@ -86,7 +86,7 @@ impl Outputs {
 
     /// Physical paths of the outputs, and of this program, where they lie in the image: they are
     /// not the application's.
-    fn own(&self, root: &Path) -> Vec<ImagePath> {
+    pub fn own(&self, root: &Path) -> Vec<ImagePath> {
         let mut files = self.files();
         files.extend(std::env::current_exe());
         files
@@ -110,13 +110,14 @@ fn path_below(root: &Path, file: &Path) -> Option<ImagePath> {
 /// # Errors
 /// Names the output that could not be written; what has its final name is complete.
 pub fn ship(
-    fs: &HostFs,
+    fs: &dyn ImageFs,
+    root: &Path,
     recording: &Recording,
     options: Options,
     outputs: &Outputs,
 ) -> Result<Shipped> {
     let options = Options {
-        own: outputs.own(&fs.host_path(&ImagePath::root())),
+        own: [outputs.own(root), options.own].concat(),
         ..options
     };
     let manifest = resolve(fs, recording, &options);
@@ -145,7 +146,7 @@ pub fn ship(
 }
 
 fn write_artifacts(
-    fs: &HostFs,
+    fs: &dyn ImageFs,
     recording: &Recording,
     manifest: &Manifest,
     layer: &LayerSummary,
@@ -218,7 +219,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// The ancestor's list: one path a line. A listed directory would bring in all below it, so
 /// only one that is empty is listed; a name that holds a newline cannot be.
-fn file_list(fs: &HostFs, manifest: &Manifest) -> Vec<u8> {
+fn file_list(fs: &dyn ImageFs, manifest: &Manifest) -> Vec<u8> {
     let mut list = Vec::new();
     for (path, entry) in &manifest.entries {
         let is_full = || !matches!(fs.list(path), Ok(names) if names.is_empty());
