@@ -1,19 +1,21 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
 use super::image::ImageWish;
+use super::told::{tell, tell_changes_of_others, tell_exclusions};
 use crate::cli::{ListedName, PresetName, ProbedName, SelectArgs};
 use crate::image_fs::{FileKind, FileTime, ImageFs};
 use crate::image_path::ImagePath;
-use crate::manifest::{Exclusion, Manifest};
+use crate::manifest::Manifest;
 use crate::pack::{
     ImageConfig, LayerSummary, Output, dockerfile_with_losses, write_image, write_layer,
 };
-use crate::recording::{Loss, Recording};
+use crate::recording::Recording;
 use crate::resolve::mounts::Mounts;
 use crate::resolve::patterns::{Patterns, parse_file};
 use crate::resolve::presets::Preset;
 use crate::resolve::{Listed, Options, Probed, resolve};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Write;
@@ -82,6 +84,13 @@ impl Outputs {
         std::iter::once(self.rootfs.clone()).chain(beside).collect()
     }
 
+    /// Directories in which files are made for them, physical.
+    pub fn directories(&self) -> BTreeSet<ImagePath> {
+        let files = self.files().into_iter();
+        let inside = files.filter_map(|file| path_below(Path::new("/"), &file)?.parent());
+        inside.collect()
+    }
+
     /// Whether they can be written more than once: a stream has been read by then.
     pub fn rootfs_is_a_file(&self) -> bool {
         self.rootfs.as_path() != Path::new("-")
@@ -126,6 +135,7 @@ pub fn ship(
     };
     let manifest = resolve(fs, recording, &options);
     tell_exclusions(&manifest);
+    tell_changes_of_others(&manifest, recording, fs);
     for (path, entry) in &manifest.entries {
         tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
     }
@@ -281,36 +291,6 @@ pub fn source_date_epoch() -> Result<Option<FileTime>> {
         seconds,
         nanoseconds: 0,
     }))
-}
-
-fn tell_exclusions(manifest: &Manifest) {
-    let mut vanished = Vec::new();
-    for (path, why) in &manifest.excluded {
-        match why {
-            Exclusion::Unreadable(error) => tracing::warn!("{path} is not in the image: {error}"),
-            why => tracing::trace!("left out: {path}: {why:?}"),
-        }
-        if *why == Exclusion::Vanished {
-            vanished.push(path.to_string());
-        }
-    }
-    const SHOWN: usize = 3;
-    if !vanished.is_empty() {
-        tracing::warn!(
-            "{} used paths are gone and not in the image (-d shows all): {}",
-            vanished.len(),
-            vanished[..vanished.len().min(SHOWN)].join(", ")
-        );
-    }
-}
-
-fn tell(losses: &[Loss]) {
-    for loss in losses {
-        match loss.count {
-            1 => tracing::warn!("{}", loss.what),
-            count => tracing::warn!("{} ({count} times)", loss.what),
-        }
-    }
 }
 
 /// The options that `run` and `pack` share.
