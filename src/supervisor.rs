@@ -3,6 +3,8 @@
 
 pub mod control;
 mod follow;
+#[cfg(test)]
+mod history;
 mod keeping;
 mod signals;
 pub mod stop_policy;
