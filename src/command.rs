@@ -3,6 +3,7 @@
 mod ctl;
 mod elf;
 mod exec;
+mod file_list;
 mod find;
 mod image;
 mod manual;

@@ -1,6 +1,8 @@
 //! Random changes of a real tree, each told to the observer before it is made: the view of the
 //! past shows the tree as it was, and leads every use to what was used.
 
+mod caller;
+
 use super::keeping::{Keeping, Originals};
 use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs, walk};
 use crate::image_path::ImagePath;
@@ -9,10 +11,9 @@ use crate::recorder::RecorderThread;
 use crate::recorder::spool::Spool;
 use crate::recording::Context;
 use crate::sys::Tid;
-use crate::tracer::gains::Privileges;
 use crate::tracer::observe::Observer;
 use crate::tracer::syscall::CALLS;
-use crate::tracer::tracees::{Link, NoLink, Tracees};
+use caller::{Caller, MAPPED};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
@@ -26,66 +27,6 @@ use tempfile::TempDir;
 /// Whose calls they are.
 const TID: Tid = 5;
 const CWD: u64 = libc::AT_FDCWD as u32 as u64;
-/// Where the caller's memory begins.
-const MAPPED: u64 = 0x1_0000;
-
-/// A caller that has nothing but memory, which holds the paths of its call.
-struct Caller {
-    memory: Arc<Mutex<Vec<u8>>>,
-    fs: HostFs,
-}
-
-impl Tracees for Caller {
-    fn read(&mut self, _: Tid, address: u64, buffer: &mut [u8]) -> usize {
-        let memory = self.memory.lock().expect("whole");
-        let start = usize::try_from(address - MAPPED).expect("an address");
-        let rest = memory.get(start..).unwrap_or_default();
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
-        length
-    }
-
-    fn link(&mut self, _: Tid, _: Link) -> Result<ImagePath, NoLink> {
-        Err(NoLink::Nothing)
-    }
-
-    fn is_refused(&self, _: Tid) -> bool {
-        false
-    }
-
-    fn environment(&mut self, _: Tid) -> io::Result<Vec<u8>> {
-        Ok(Vec::new())
-    }
-
-    fn exists(&mut self, path: &[u8], follow: bool) -> bool {
-        ImagePath::new(path).is_some_and(|path| walk(&self.fs, &path, follow).end.is_ok())
-    }
-
-    fn privileges(&mut self, _: Tid) -> Option<Privileges> {
-        None
-    }
-
-    fn may_gain(&mut self, _: &ImagePath) -> bool {
-        false
-    }
-
-    fn on_start(&mut self, _: Tid) {}
-
-    fn on_end(&mut self, _: Tid) {}
-
-    fn runs_what_is_seen(&mut self, _: Tid) -> bool {
-        true
-    }
-
-    fn holdings(&mut self, _: Tid) -> Vec<(&'static str, ImagePath)> {
-        Vec::new()
-    }
-
-    fn executed(&mut self, _: Tid) -> Option<Vec<u8>> {
-        None
-    }
-}
-
 /// Something that is there in the beginning.
 #[derive(Clone, Debug)]
 enum Node {
