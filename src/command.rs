@@ -11,6 +11,7 @@ mod pack;
 mod run;
 mod ship;
 mod start;
+mod told;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;

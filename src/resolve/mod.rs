@@ -21,7 +21,7 @@ mod script;
 mod tests;
 mod uses;
 
-use crate::image_fs::ImageFs;
+use crate::image_fs::{FileKind, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Manifest, Reason};
 use crate::recording::Recording;
@@ -33,7 +33,7 @@ use patterns::Patterns;
 use plan::{Plan, Wish};
 use presets::Preset;
 use programs::{Programs, Setting};
-use rules::Rules;
+use rules::{Rules, Verdict};
 
 /// What becomes of the entries of a directory that the application listed, when they were not
 /// used otherwise.
@@ -112,13 +112,22 @@ pub fn resolve(fs: &dyn ImageFs, recording: &Recording, options: &Options) -> Ma
     resolve_with(&cached, recording, options, &mut loaders)
 }
 
+/// Whether something at this physical path could become part of the image at all: it lies on no
+/// foreign mount, and nothing excludes it.
+pub fn may_ship(fs: &dyn ImageFs, options: &Options, path: &ImagePath, kind: FileKind) -> bool {
+    !matches!(
+        Rules::new(fs, options).judge(path, kind, true),
+        Verdict::Out(_)
+    )
+}
+
 fn resolve_with(
     fs: &dyn ImageFs,
     recording: &Recording,
     options: &Options,
     closures: &mut dyn Closures,
 ) -> Manifest {
-    let mut plan = Plan::new(fs, Rules::new(fs, recording, options));
+    let mut plan = Plan::new(fs, Rules::new(fs, options));
     let mut programs = Programs::new(closures);
     let listings = uses::take_uses(&mut plan, &mut programs, recording, options);
     uses::take_execs(&mut plan, &mut programs, recording);

@@ -204,7 +204,6 @@ impl<'a> Plan<'a> {
         let user_refused = matches!(judged, Verdict::Out(Exclusion::Pattern(_) | Exclusion::Own));
         if there || user_refused {
             self.take_walk(&walk, path, &Wish::because(Reason::Always));
-            self.forget_time(&walk.last);
         } else {
             let mut made = path;
             if !walk.links.is_empty() {
@@ -212,20 +211,6 @@ impl<'a> Plan<'a> {
                 made = &walk.last;
             }
             self.enter(made, made_directory(mode, 0, 0), Reason::Always);
-        }
-    }
-
-    /// The time of a directory that every program writes into is not the image's, and would make
-    /// each run's bytes differ.
-    fn forget_time(&mut self, path: &ImagePath) {
-        if let Some(entry) = self.manifest.entries.get_mut(path)
-            && let Some(meta) = entry.meta.take_if(|meta| meta.kind == FileKind::Directory)
-        {
-            entry.source = Source::EmptyDirectory {
-                mode: meta.mode,
-                uid: meta.uid,
-                gid: meta.gid,
-            };
         }
     }
 

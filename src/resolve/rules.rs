@@ -6,7 +6,6 @@ use super::mounts::Mount;
 use crate::image_fs::{FileKind, ImageFs, walk};
 use crate::image_path::ImagePath;
 use crate::manifest::Exclusion;
-use crate::recording::Recording;
 
 /// What becomes of a path that something asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +23,8 @@ pub(super) enum Verdict {
 
 /// The rules for one run, over physical paths.
 pub(super) struct Rules<'a> {
+    fs: &'a dyn ImageFs,
     options: &'a Options,
-    recording: &'a Recording,
     in_container: bool,
     /// `include_mounts` made physical.
     wanted_mounts: Vec<ImagePath>,
@@ -34,7 +33,7 @@ pub(super) struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    pub(super) fn new(fs: &dyn ImageFs, recording: &'a Recording, options: &'a Options) -> Self {
+    pub(super) fn new(fs: &'a dyn ImageFs, options: &'a Options) -> Self {
         let wanted_mounts = options
             .include_mounts
             .iter()
@@ -42,8 +41,8 @@ impl<'a> Rules<'a> {
             .collect();
         let paths = |texts: &[&str]| texts.iter().filter_map(ImagePath::new).collect();
         Self {
+            fs,
             options,
-            recording,
             in_container: options.mounts.in_container(fs),
             wanted_mounts,
             kernel: paths(&["/proc", "/sys", "/dev", "/var/lib/docker"]),
@@ -78,7 +77,7 @@ impl<'a> Rules<'a> {
         if kind == FileKind::Socket {
             return Verdict::Out(Exclusion::Socket);
         }
-        if !included && self.is_created(path) {
+        if !included && self.fs.is_made(path) {
             return Verdict::Out(Exclusion::Created);
         }
         Verdict::Ship
@@ -140,24 +139,5 @@ impl<'a> Rules<'a> {
                     .kernel
                     .iter()
                     .any(|place| path != place && path.is_at_or_below(place)))
-    }
-
-    /// Whether the application made it: itself, or a directory it lies in. What had been there
-    /// before is not made by making it again.
-    fn is_created(&self, path: &ImagePath) -> bool {
-        if self.recording.created.is_empty() {
-            return false;
-        }
-        let mut here = Some(path.clone());
-        while let Some(place) = here {
-            if self.recording.removed.contains(&place) {
-                return false;
-            }
-            if self.recording.created.contains(&place) {
-                return true;
-            }
-            here = place.parent();
-        }
-        false
     }
 }
