@@ -8,6 +8,7 @@ mod pack;
 mod run;
 mod ship;
 mod start;
+mod tell;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;

@@ -5,7 +5,7 @@ use super::start::{Startable, environment, manner};
 use super::{Failure, current_directory, one_line, start_logging};
 use crate::cli::{RunArgs, VisitorsName};
 use crate::exit;
-use crate::image_fs::HostFs;
+use crate::image_fs::{FileTime, HostFs};
 use crate::recording::{Context as RunContext, Recording};
 use crate::resolve::Options;
 use crate::supervisor::control::PackNow;
@@ -72,8 +72,9 @@ struct Packer {
 
 impl Packer {
     fn new(args: &RunArgs) -> Result<Self> {
-        let options = options(&args.select, Path::new("/"))
+        let mut options = options(&args.select, Path::new("/"))
             .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?;
+        options.started = Some(file_system_time()?);
         let outputs = Outputs {
             rootfs: args.output.clone(),
             artifacts: args.artifacts.clone(),
@@ -118,6 +119,15 @@ impl Packer {
             bytes: shipped.layer.content_bytes,
         }
     }
+}
+
+/// By the clock that file systems take their times from.
+fn file_system_time() -> Result<FileTime> {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME_COARSE)?;
+    Ok(FileTime {
+        seconds: now.tv_sec(),
+        nanoseconds: u32::try_from(now.tv_nsec())?,
+    })
 }
 
 fn pack_now(packer: &Arc<Packer>) -> PackNow {

@@ -1,5 +1,6 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
+use super::tell;
 use crate::cli::{ListedName, ProbedName, SelectArgs};
 use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
 use crate::image_path::ImagePath;
@@ -121,6 +122,8 @@ pub fn ship(
     };
     let manifest = resolve(fs, recording, &options);
     tell_exclusions(&manifest);
+    tell::mounts(&manifest);
+    tell::earlier(&manifest);
     for (path, entry) in &manifest.entries {
         tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
     }

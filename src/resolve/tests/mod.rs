@@ -2,12 +2,14 @@
 
 mod changes;
 mod directories;
+mod earlier;
 mod includes;
 mod lists;
 mod mounted;
 mod paths;
 mod properties;
 mod starts;
+mod volumes;
 
 use super::closure::{Closures, Load, Needs};
 use super::*;
