@@ -172,7 +172,7 @@ proptest::proptest! {
         let mut case = container(false, OVERLAY);
         case.fs = case.fs.file("/.dockerenv", "").with_meta("/.dockerenv", touched(made));
         for (number, ctime) in unpacked.into_iter().enumerate() {
-            case.fs = case.fs.with_meta(&format!("/app/{number}"), touched(ctime));
+            case.fs = case.fs.with_meta(format!("/app/{number}"), touched(ctime));
         }
         let manifest = case.options(|options| options.started = Some(at(started))).resolve();
         for number in 0..8 {

@@ -49,7 +49,7 @@ fn case() -> Case {
             .file(&filled, "")
             .file(&made, "")
             .with_meta(&filled, times(10, FILLED))
-            .with_meta(&format!("{volume}/sub"), times(10, FILLED))
+            .with_meta(format!("{volume}/sub"), times(10, FILLED))
             .with_meta(&made, times(BEFORE, BEFORE))
             .with_meta(volume, |meta| {
                 times(10, FILLED)(meta);
