@@ -136,6 +136,8 @@ pub struct Manifest {
     pub excluded: BTreeMap<ImagePath, Exclusion>,
     /// What could not be seen or resolved; carried on from the recording, and added to.
     pub losses: Vec<Loss>,
+    /// What the user might want to add, a line each.
+    pub hints: Vec<String>,
     /// Every mount, in the order of the mount table.
     pub mounts: Vec<MountDecision>,
     /// Shipped files of the image that an earlier run of the container, or somebody beside it,

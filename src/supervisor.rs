@@ -3,11 +3,13 @@
 
 pub mod control;
 mod follow;
+mod keeping;
 mod signals;
 pub mod stop_policy;
 mod witness;
 
 use crate::recorder::RecorderThread;
+use crate::recorder::spool::Spool;
 use crate::recording::{Context, Recording};
 use crate::sys;
 use crate::tracer::engine::{Choice, Wish};
@@ -16,9 +18,10 @@ use crate::tracer::stop::End;
 use crate::tracer::visitors;
 use control::{About, Control, PackNow, Session};
 use follow::Started;
+use keeping::{Keeping, SpoolKeeper};
 use nix::errno::Errno;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What to trace, and how.
@@ -33,6 +36,8 @@ pub struct Request {
     pub visitors: visitors::Wish,
     /// How long the application may take to end once it was told to.
     pub stop_timeout: Option<Duration>,
+    /// Where originals of changed files go.
+    pub spool: Arc<Mutex<Spool>>,
     /// Writes the outputs from what was seen so far, while the trace goes on.
     pub pack: PackNow,
     /// Which files that makes, for those who ask.
@@ -99,9 +104,17 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         outputs: request.outputs,
         pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
     });
+    let keeping = Keeping {
+        past: Arc::default(),
+        keeper: Box::new(SpoolKeeper {
+            spool: request.spool,
+            recorder: recorder.handle(),
+        }),
+    };
     let end = started.follow(
         request.stop_timeout,
         (request.visitors, hush),
+        Some(keeping),
         move |event| emitter.emit(event),
         |tid, lives| control.on_change(tid, lives),
     )?;
@@ -142,6 +155,7 @@ pub fn join(command: &Command, manner: Manner, session: Session) -> Result<End, 
     let end = started.follow(
         None,
         (visitors::Wish::Off, visitors::Hush::default()),
+        None,
         move |event| emitter.emit(event),
         |_, _| {},
     );

@@ -2,6 +2,7 @@
 //! tracer needs. Each wrapper is as thin as it can be and safe to call with any argument.
 
 mod capabilities;
+mod clone;
 mod ids;
 mod ptrace;
 mod registers;
@@ -11,6 +12,7 @@ mod terminal;
 mod wake;
 
 pub use capabilities::raise_permitted_capabilities;
+pub use clone::clone_file;
 pub use ids::with_real_ids;
 pub use ptrace::{
     Message, OPTIONS, StopInfo, SyscallEntry, WaitStatus, close_all_but, detach, event_message,

@@ -1,20 +1,24 @@
 //! `micropacker run`: trace, resolve, pack.
 
+use super::image::ImageWish;
 use super::ship::{Outputs, Shipped, options, ship, summary};
 use super::start::{Startable, environment, manner};
 use super::{Failure, current_directory, one_line, start_logging};
 use crate::cli::{RunArgs, VisitorsName};
 use crate::exit;
 use crate::image_fs::{FileTime, HostFs};
+use crate::image_path::ImagePath;
+use crate::past::Before;
+use crate::recorder::spool::{self, Spool};
 use crate::recording::{Context as RunContext, Recording};
-use crate::resolve::Options;
+use crate::resolve::{Options, may_ship};
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
 use crate::supervisor::{Request, Traced, end_like, supervise};
 use crate::tracer::visitors;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,17 +27,20 @@ use std::time::Duration;
 /// Runs the command to its end and writes the outputs. Gives the application's exit status.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     start_logging(&args.log);
-    let Some(startable) = Startable::find(&args.command)? else {
+    let image = ImageWish::new(&args.image)?;
+    let command = command_of(args, &image);
+    let Some(startable) = Startable::find(&command)? else {
         return Err(Failure::new(
             exit::USAGE,
-            "no command to trace: give one behind '--', as in 'micropacker -- /entrypoint.sh'",
+            "no command to trace: give one behind '--', as in 'micropacker -- /entrypoint.sh', or \
+             the image's own with --image-config",
         )
         .into());
     };
-    let packer = Arc::new(Packer::new(args)?);
+    let packer = Arc::new(Packer::new(args, image)?);
     let traced = supervise(Request {
         command: startable.command.clone(),
-        context: context(&args.command)?,
+        context: context(&command)?,
         manner: manner(&args.engine),
         visitors: match args.visitors {
             VisitorsName::Auto => visitors::Wish::Auto,
@@ -41,6 +48,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
             VisitorsName::Off => visitors::Wish::Off,
         },
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
+        spool: Arc::clone(&packer.spool),
         pack: pack_now(&packer),
         outputs: packer.absolute_outputs(),
     })
@@ -52,6 +60,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         traced.recording.created.len()
     );
     let packed = packer.pack(&traced.recording);
+    packer.discard_originals(packed.is_ok());
     tell_waiting(&traced, &packer, &packed);
     tracing::info!(
         "{}; traced by {}",
@@ -62,16 +71,29 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(traced.end.exit_status()))
 }
 
+/// The command behind `--`, or else what a container of the image starts.
+fn command_of(args: &RunArgs, image: &ImageWish) -> Vec<OsString> {
+    match &image.original {
+        Some(original) if args.command.is_empty() => {
+            let words = original.entrypoint.iter().chain(&original.cmd);
+            words.cloned().map(OsString::from_vec).collect()
+        }
+        _ => args.command.clone(),
+    }
+}
+
 /// Writes the outputs, as often as it is asked to.
 struct Packer {
     outputs: Outputs,
     options: Options,
+    /// The originals of what was changed.
+    spool: Arc<Mutex<Spool>>,
     /// Whose turn it is: the temporary files have the same names each time.
     turn: Mutex<()>,
 }
 
 impl Packer {
-    fn new(args: &RunArgs) -> Result<Self> {
+    fn new(args: &RunArgs, image: ImageWish) -> Result<Self> {
         let mut options = options(&args.select, Path::new("/"))
             .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?;
         options.started = Some(file_system_time()?);
@@ -80,9 +102,11 @@ impl Packer {
             artifacts: args.artifacts.clone(),
             tag: args.tag.clone(),
             keep_env: args.keep_env.clone(),
+            image,
         };
         outputs.check()?;
         Ok(Self {
+            spool: Arc::new(Mutex::new(spool_for(args, &outputs, &options))),
             outputs,
             options,
             turn: Mutex::default(),
@@ -98,8 +122,34 @@ impl Packer {
 
     fn pack(&self, recording: &Recording) -> Result<Shipped> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let fs = HostFs::new("/");
-        ship(&fs, recording, self.options.clone(), &self.outputs)
+        let originals = self.originals().unwrap_or_default();
+        let mut options = self.options.clone();
+        options
+            .own
+            .extend(ImagePath::new(originals.as_os_str().as_bytes()));
+        let (now, saved) = (HostFs::new("/"), HostFs::new(originals));
+        let before = Before::new(&now, &saved, recording);
+        ship(&before, Path::new("/"), recording, options, &self.outputs)
+    }
+
+    fn originals(&self) -> Option<PathBuf> {
+        let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        spool.directory().map(Path::to_owned)
+    }
+
+    /// The outputs hold what was needed of them; where there are none the copies stay.
+    fn discard_originals(&self, packed: bool) {
+        let Some(directory) = self.originals() else {
+            return;
+        };
+        if !packed {
+            tracing::warn!(
+                "the originals of changed files are left in {}",
+                directory.display()
+            );
+        } else if let Err(error) = spool::remove(&directory) {
+            tracing::warn!("{} cannot be removed: {error}", directory.display());
+        }
     }
 
     fn pack_early(&self, recording: &Recording) -> Result<Packed> {
@@ -144,6 +194,27 @@ fn tell_waiting(traced: &Traced, packer: &Packer, packed: &Result<Shipped>) {
     traced.control.tell_outputs(outcome.map_err(one_line));
 }
 
+/// Beside the root file system tarball; where that is a stream, among the temporary files.
+fn spool_for(args: &RunArgs, outputs: &Outputs, options: &Options) -> Spool {
+    let place = if outputs.rootfs_is_a_file() {
+        let mut name = std::path::absolute(&outputs.rootfs)
+            .unwrap_or_else(|_| outputs.rootfs.clone())
+            .into_os_string();
+        name.push(".originals");
+        name.into()
+    } else {
+        std::env::temp_dir().join(format!("micropacker-{}.originals", std::process::id()))
+    };
+    let mut own = outputs.own(Path::new("/"));
+    own.extend(ImagePath::new(place.as_os_str().as_bytes()));
+    let options = Options {
+        own,
+        ..options.clone()
+    };
+    let interest = move |path: &ImagePath, kind| may_ship(&HostFs::new("/"), &options, path, kind);
+    Spool::new(place, args.originals_limit, Box::new(interest))
+}
+
 fn context(command: &[OsString]) -> Result<RunContext> {
     Ok(RunContext {
         argv: command
@@ -154,5 +225,17 @@ fn context(command: &[OsString]) -> Result<RunContext> {
         cwd: Some(current_directory()?),
         uid: nix::unistd::geteuid().as_raw(),
         gid: nix::unistd::getegid().as_raw(),
+        began: coarse_time(),
+    })
+}
+
+/// By the clock that file systems take their times from; it may lie a tick behind.
+fn coarse_time() -> Option<FileTime> {
+    use nix::time::{ClockId, clock_gettime};
+    let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE).ok()?;
+    Some(FileTime {
+        // The width of both fields differs between C libraries.
+        seconds: now.tv_sec() as i64,
+        nanoseconds: u32::try_from(now.tv_nsec()).unwrap_or(0),
     })
 }

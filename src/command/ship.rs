@@ -1,16 +1,18 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
+use super::image::ImageWish;
 use super::tell;
-use crate::cli::{ListedName, ProbedName, SelectArgs};
-use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
+use crate::cli::{ListedName, PresetName, ProbedName, SelectArgs};
+use crate::image_fs::{FileKind, FileTime, ImageFs};
 use crate::image_path::ImagePath;
-use crate::manifest::{Exclusion, Manifest};
+use crate::manifest::Manifest;
 use crate::pack::{
     ImageConfig, LayerSummary, Output, dockerfile_with_losses, write_image, write_layer,
 };
-use crate::recording::{Loss, Recording};
+use crate::recording::Recording;
 use crate::resolve::mounts::Mounts;
 use crate::resolve::patterns::{Patterns, parse_file};
+use crate::resolve::presets::Preset;
 use crate::resolve::{Listed, Options, Probed, resolve};
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
@@ -33,6 +35,8 @@ pub struct Outputs {
     pub tag: Option<String>,
     /// Variables to keep although they look like secrets.
     pub keep_env: Vec<String>,
+    /// What the image is started with, where that is not what was traced.
+    pub image: ImageWish,
 }
 
 /// What was written.
@@ -87,7 +91,7 @@ impl Outputs {
 
     /// Physical paths of the outputs, and of this program, where they lie in the image: they are
     /// not the application's.
-    fn own(&self, root: &Path) -> Vec<ImagePath> {
+    pub fn own(&self, root: &Path) -> Vec<ImagePath> {
         let mut files = self.files();
         files.extend(std::env::current_exe());
         files
@@ -111,28 +115,32 @@ fn path_below(root: &Path, file: &Path) -> Option<ImagePath> {
 /// # Errors
 /// Names the output that could not be written; what has its final name is complete.
 pub fn ship(
-    fs: &HostFs,
+    fs: &dyn ImageFs,
+    root: &Path,
     recording: &Recording,
     options: Options,
     outputs: &Outputs,
 ) -> Result<Shipped> {
     let options = Options {
-        own: outputs.own(&fs.host_path(&ImagePath::root())),
+        own: [outputs.own(root), options.own].concat(),
         ..options
     };
     let manifest = resolve(fs, recording, &options);
-    tell_exclusions(&manifest);
+    tell::exclusions(&manifest);
     tell::mounts(&manifest);
     tell::earlier(&manifest);
     for (path, entry) in &manifest.entries {
         tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
     }
-    tell(&manifest.losses);
+    tell::losses(&manifest.losses);
+    for hint in &manifest.hints {
+        tracing::info!("{hint}");
+    }
     let mut rootfs = Output::create(&outputs.rootfs)?;
     let layer = write_layer(fs, &manifest, &mut rootfs)
         .with_context(|| format!("cannot write {}", outputs.rootfs.display()))?;
     rootfs.commit()?;
-    tell(&layer.losses);
+    tell::losses(&layer.losses);
     if layer.sparse_entries > 0 {
         tracing::warn!(
             "{} holds {} sparse files: load image.tar instead of importing it, since engines \
@@ -148,29 +156,20 @@ pub fn ship(
 }
 
 fn write_artifacts(
-    fs: &HostFs,
+    fs: &dyn ImageFs,
     recording: &Recording,
     manifest: &Manifest,
     layer: &LayerSummary,
     outputs: &Outputs,
     artifacts: &Path,
 ) -> Result<()> {
-    let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
-    let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
-    keep_home_without_passwd(&mut config, recording, manifest);
-    if !secrets.is_empty() {
-        tracing::warn!(
-            "left out of the image because they look like secrets: {}; keep one with --keep-env \
-             NAME, or give them when the container is started",
-            secrets.join(", ")
-        );
-    }
+    let config = image_config(recording, manifest, outputs)?;
     let rootfs_name = outputs
         .rootfs
         .file_name()
         .unwrap_or(OsStr::new("rootfs.tar"));
     let (dockerfile, losses) = dockerfile_with_losses(&config, &rootfs_name.to_string_lossy());
-    tell(&losses);
+    tell::losses(&losses);
     write_whole(&artifacts.join(DOCKERFILE), &dockerfile)?;
     write_whole(&artifacts.join(FILES), &file_list(fs, manifest))?;
 
@@ -188,9 +187,38 @@ fn write_artifacts(
     )
     .with_context(|| format!("cannot write {}", path.display()))?;
     image.commit()?;
-    tell(&written.losses);
+    tell::losses(&written.losses);
     tracing::debug!("{}: {}", path.display(), written.manifest_digest);
     Ok(())
+}
+
+/// That of the original image where it is known, else that of the traced command.
+fn image_config(
+    recording: &Recording,
+    manifest: &Manifest,
+    outputs: &Outputs,
+) -> Result<ImageConfig> {
+    let mut config = match &outputs.image.original {
+        Some(original) => original.clone(),
+        None => {
+            let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
+            let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
+            keep_home_without_passwd(&mut config, recording, manifest);
+            if !secrets.is_empty() {
+                tracing::warn!(
+                    "left out of the image because they look like secrets: {}; keep one with \
+                     --keep-env NAME, or give them when the container is started",
+                    secrets.join(", ")
+                );
+            }
+            config
+        }
+    };
+    outputs
+        .image
+        .apply(&mut config)
+        .map_err(anyhow::Error::msg)?;
+    Ok(config)
 }
 
 /// The engine sets HOME from the image's `/etc/passwd`. An application that never read that
@@ -221,7 +249,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// The ancestor's list: one path a line. A listed directory would bring in all below it, so
 /// only one that is empty is listed; a name that holds a newline cannot be.
-fn file_list(fs: &HostFs, manifest: &Manifest) -> Vec<u8> {
+fn file_list(fs: &dyn ImageFs, manifest: &Manifest) -> Vec<u8> {
     let mut list = Vec::new();
     for (path, entry) in &manifest.entries {
         let is_full = || !matches!(fs.list(path), Ok(names) if names.is_empty());
@@ -239,7 +267,10 @@ fn file_list(fs: &HostFs, manifest: &Manifest) -> Vec<u8> {
 }
 
 /// <https://reproducible-builds.org/specs/source-date-epoch/>
-fn source_date_epoch() -> Result<Option<FileTime>> {
+///
+/// # Errors
+/// When the variable holds no number.
+pub fn source_date_epoch() -> Result<Option<FileTime>> {
     let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else {
         return Ok(None);
     };
@@ -253,36 +284,6 @@ fn source_date_epoch() -> Result<Option<FileTime>> {
         seconds,
         nanoseconds: 0,
     }))
-}
-
-fn tell_exclusions(manifest: &Manifest) {
-    let mut vanished = Vec::new();
-    for (path, why) in &manifest.excluded {
-        match why {
-            Exclusion::Unreadable(error) => tracing::warn!("{path} is not in the image: {error}"),
-            why => tracing::trace!("left out: {path}: {why:?}"),
-        }
-        if *why == Exclusion::Vanished {
-            vanished.push(path.to_string());
-        }
-    }
-    const SHOWN: usize = 3;
-    if !vanished.is_empty() {
-        tracing::warn!(
-            "{} used paths are gone and not in the image (-d shows all): {}",
-            vanished.len(),
-            vanished[..vanished.len().min(SHOWN)].join(", ")
-        );
-    }
-}
-
-fn tell(losses: &[Loss]) {
-    for loss in losses {
-        match loss.count {
-            1 => tracing::warn!("{}", loss.what),
-            count => tracing::warn!("{} ({count} times)", loss.what),
-        }
-    }
 }
 
 /// The options that `run` and `pack` share.
@@ -308,7 +309,8 @@ pub fn options(select: &SelectArgs, root: &Path) -> Result<Options> {
         },
         include: Patterns::new(include).context("--include")?,
         exclude: Patterns::new(bytes_of(&select.exclude)).context("--exclude")?,
-        include_exe: bytes_of(&select.include_exe),
+        include_exe: include_exe(select),
+        presets: select.preset.iter().copied().map(preset).collect(),
         include_mounts: select
             .include_mount
             .iter()
@@ -321,6 +323,23 @@ pub fn options(select: &SelectArgs, root: &Path) -> Result<Options> {
         mounts: mounts(root)?,
         ..Options::default()
     })
+}
+
+/// A shell is a program like any other, under the name that scripts know.
+fn include_exe(select: &SelectArgs) -> Vec<Vec<u8>> {
+    let shell = select.include_shell.then(|| b"/bin/sh".to_vec());
+    let named = bytes_of(&select.include_exe);
+    named.into_iter().chain(shell).collect()
+}
+
+fn preset(name: PresetName) -> Preset {
+    match name {
+        PresetName::CaCertificates => Preset::CaCertificates,
+        PresetName::Nss => Preset::Nss,
+        PresetName::Tzdata => Preset::Tzdata,
+        PresetName::Locales => Preset::Locales,
+        PresetName::PythonPackage => Preset::PythonPackage,
+    }
 }
 
 /// The mount table matters where we look at `/`; in an unpacked image nothing is mounted.

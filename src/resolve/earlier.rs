@@ -8,9 +8,9 @@ use crate::packages::Owners;
 use crate::recording::Recording;
 use std::cell::OnceCell;
 
-/// What a path was before the trace began.
+/// Whose a path was when the trace began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Past {
+pub(super) enum Whose {
     /// Nothing speaks against its being the image's, unchanged.
     Image,
     /// The image's, and changed before the trace began.
@@ -52,34 +52,28 @@ const MARK: &str = "/.dockerenv";
 const OF_THE_ENGINE: &str = "/etc/mtab";
 
 impl<'a> Earlier<'a> {
-    pub(super) fn new(
-        fs: &'a dyn ImageFs,
-        recording: &Recording,
-        mounts: &Mounts,
-        started: Option<FileTime>,
-    ) -> Self {
+    pub(super) fn new(fs: &'a dyn ImageFs, mounts: &Mounts, started: Option<FileTime>) -> Self {
         let made = ImagePath::new(MARK).and_then(|mark| fs.lstat(&mark).ok());
         let window = made.zip(started).map(|(mark, started)| Window {
             made: mark.ctime,
             started,
         });
-        let mut earlier = Self {
+        Self {
             fs,
             window,
             // Elsewhere the engine copies all files when it makes the container.
             root: window.is_some() && mounts.root_is_layered(),
             owners: OnceCell::new(),
             problem: None,
-        };
-        if earlier.root {
-            earlier.doubt_clocks(recording, mounts);
         }
-        earlier
     }
 
     /// Evidence that would take a large part of the application away is none: the clock was
     /// set while the image was unpacked, for instance.
-    fn doubt_clocks(&mut self, recording: &Recording, mounts: &Mounts) {
+    pub(super) fn doubt_clocks(&mut self, recording: &Recording, mounts: &Mounts) {
+        if !self.root {
+            return;
+        }
         let (mut all, mut later) = (0_usize, 0_usize);
         for place in recording.uses.keys() {
             let Ok((end, meta)) = walk_in(self.fs, &place.root, &place.path, true).end else {
@@ -90,7 +84,7 @@ impl<'a> Earlier<'a> {
                 .is_some_and(|mount| mount.mount_point.is_root());
             if on_root && meta.kind != FileKind::Directory {
                 all += 1;
-                later += usize::from(self.judge(&end, &meta) == Past::Unknown);
+                later += usize::from(self.judge(&end, &meta) == Whose::Unknown);
             }
         }
         if later * 4 > all {
@@ -112,21 +106,21 @@ impl<'a> Earlier<'a> {
     /// Its ctime tells whether it was touched in the container. A name that a package owns is the
     /// image's; so is one in a directory whose entries have not changed since the image was
     /// built. Directories are never judged: engines make mount points in those of the image.
-    pub(super) fn judge(&self, path: &ImagePath, meta: &Meta) -> Past {
+    pub(super) fn judge(&self, path: &ImagePath, meta: &Meta) -> Whose {
         let Some(window) = self.window.filter(|_| self.root) else {
-            return Past::Image;
+            return Whose::Image;
         };
         let out_of_question =
             meta.kind == FileKind::Directory || path.as_bytes() == OF_THE_ENGINE.as_bytes();
         if out_of_question || !window.holds(meta.ctime) {
-            return Past::Image;
+            return Whose::Image;
         }
         let parent = path.parent().and_then(|parent| self.fs.lstat(&parent).ok());
         let name_may_be_new = parent.is_some_and(|parent| window.holds(parent.mtime));
         if name_may_be_new && !self.is_owned(path) {
-            return Past::Unknown;
+            return Whose::Unknown;
         }
-        Past::Changed
+        Whose::Changed
     }
 
     fn is_owned(&self, path: &ImagePath) -> bool {

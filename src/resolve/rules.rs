@@ -2,7 +2,7 @@
 //! files, and what the user excluded.
 
 use super::Options;
-use super::earlier::{Earlier, Past};
+use super::earlier::{Earlier, Whose};
 use super::mounts::{Mount, Volume};
 use crate::image_fs::{FileKind, ImageFs, walk};
 use crate::image_path::ImagePath;
@@ -25,14 +25,13 @@ pub(super) enum Verdict {
 
 /// The rules for one run, over physical paths.
 pub(super) struct Rules<'a> {
+    fs: &'a dyn ImageFs,
     options: &'a Options,
-    recording: &'a Recording,
     in_container: bool,
     /// `include_mounts` made physical.
     wanted_mounts: Vec<ImagePath>,
     kernel: Vec<ImagePath>,
     marks: Vec<ImagePath>,
-    fs: &'a dyn ImageFs,
     earlier: Earlier<'a>,
 }
 
@@ -40,7 +39,7 @@ pub(super) struct Rules<'a> {
 const OF_THE_ENGINE: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
 
 impl<'a> Rules<'a> {
-    pub(super) fn new(fs: &'a dyn ImageFs, recording: &'a Recording, options: &'a Options) -> Self {
+    pub(super) fn new(fs: &'a dyn ImageFs, options: &'a Options) -> Self {
         let wanted_mounts = options
             .include_mounts
             .iter()
@@ -48,15 +47,19 @@ impl<'a> Rules<'a> {
             .collect();
         let paths = |texts: &[&str]| texts.iter().filter_map(ImagePath::new).collect();
         Self {
+            fs,
             options,
-            recording,
             in_container: options.mounts.in_container(fs),
             wanted_mounts,
             kernel: paths(&["/proc", "/sys", "/dev", "/var/lib/docker"]),
             marks: paths(&["/.dockerenv", "/run/.containerenv"]),
-            fs,
-            earlier: Earlier::new(fs, recording, &options.mounts, options.started),
+            earlier: Earlier::new(fs, &options.mounts, options.started),
         }
+    }
+
+    /// Looks whether what tells the age of files can be believed.
+    pub(super) fn doubt_clocks(&mut self, recording: &Recording) {
+        self.earlier.doubt_clocks(recording, &self.options.mounts);
     }
 
     /// Judges a physical path. What the user `included` is shipped even if it was made at run
@@ -86,10 +89,10 @@ impl<'a> Rules<'a> {
         if kind == FileKind::Socket {
             return Verdict::Out(Exclusion::Socket);
         }
-        if !included && self.is_created(path) {
+        if !included && self.fs.is_made(path) {
             return Verdict::Out(Exclusion::Created);
         }
-        if !included && self.past(path) == Past::Unknown {
+        if !included && self.whose(path) == Whose::Unknown {
             return Verdict::Out(Exclusion::Earlier);
         }
         Verdict::Ship
@@ -97,7 +100,7 @@ impl<'a> Rules<'a> {
 
     /// What a path that may be shipped was before the trace began. What was removed and made
     /// again is younger than all that.
-    pub(super) fn past(&self, path: &ImagePath) -> Past {
+    pub(super) fn whose(&self, path: &ImagePath) -> Whose {
         let on_root = self
             .options
             .mounts
@@ -105,7 +108,7 @@ impl<'a> Rules<'a> {
             .is_some_and(|mount| mount.mount_point.is_root());
         match self.fs.lstat(path) {
             Ok(meta) if on_root => self.earlier.judge(path, &meta),
-            _ => Past::Image,
+            _ => Whose::Image,
         }
     }
 
@@ -216,24 +219,5 @@ impl<'a> Rules<'a> {
                     .kernel
                     .iter()
                     .any(|place| path != place && path.is_at_or_below(place)))
-    }
-
-    /// Whether the application made it: itself, or a directory it lies in. What had been there
-    /// before is not made by making it again.
-    fn is_created(&self, path: &ImagePath) -> bool {
-        if self.recording.created.is_empty() {
-            return false;
-        }
-        let mut here = Some(path.clone());
-        while let Some(place) = here {
-            if self.recording.removed.contains(&place) {
-                return false;
-            }
-            if self.recording.created.contains(&place) {
-                return true;
-            }
-            here = place.parent();
-        }
-        false
     }
 }

@@ -1,5 +1,6 @@
 //! Tracing a command to its end, whoever records it.
 
+use super::keeping::Keeping;
 use super::signals::SignalThread;
 use super::witness::Witness;
 use super::{Manner, SuperviseError, resources};
@@ -68,6 +69,7 @@ impl Started {
         mut self,
         stop_timeout: Option<Duration>,
         (wish, hush): (visitors::Wish, visitors::Hush),
+        keeping: Option<Keeping>,
         emit: impl FnMut(Event) + Send + 'static,
         on_change: impl FnMut(Tid, bool),
     ) -> Result<End, SuperviseError> {
@@ -80,6 +82,10 @@ impl Started {
             no_new_privs: self.choice.set_no_new_privs,
             ptrace: self.choice.keep_visible,
         });
+        let observer = match keeping {
+            Some(Keeping { past, keeper }) => observer.keeping(past, keeper),
+            None => observer,
+        };
         let observer = Arc::new(Mutex::new(match self.choice.engine {
             Engine::SyscallStop => observer.without_filter(),
             _ => observer,
