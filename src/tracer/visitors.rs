@@ -18,7 +18,7 @@ mod process;
 pub use door::{Answer, Door};
 pub use finder::Visitors;
 pub use hush::Hush;
-pub use process::{Whereabouts, starter, whereabouts};
+pub use process::{Status, Whereabouts, parse_status, starter, whereabouts};
 
 /// The way in that loses nothing.
 pub const REMEDY: &str = "docker exec CONTAINER /micropacker exec -- COMMAND";
