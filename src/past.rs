@@ -114,6 +114,12 @@ impl Past {
         }
     }
 
+    /// Whether anything is kept of what was at this path then.
+    pub fn is_kept(&self, then: &ImagePath) -> bool {
+        let kept = self.kept.get(then);
+        kept.is_some_and(|(_, identity)| identity.is_some())
+    }
+
     /// This much of an original is kept now.
     pub fn note(&mut self, original: &Original) {
         let level = original.level();
@@ -141,9 +147,11 @@ impl Past {
         Some(made)
     }
 
+    /// Something has this name in [`Recording::created`].
+    ///
     /// A daemon that makes and removes temporary files for ever must not fill the memory: names
     /// that are gone are dropped each time the set has doubled.
-    fn add_made(&mut self, fs: &dyn ImageFs, made: ImagePath) {
+    pub fn add_made(&mut self, fs: &dyn ImageFs, made: ImagePath) {
         if self.created.len() >= self.sweep_at {
             let there = |path: &&ImagePath| {
                 let directory = path.parent().and_then(|above| self.now_of(fs, &above));
@@ -159,12 +167,8 @@ impl Past {
     /// An original that was at `then` may be at `now` from now on. Whether that is news; it is
     /// none of what is nobody's to be kept.
     pub fn moved(&mut self, then: &ImagePath, now: &ImagePath) -> bool {
-        let tracked = self
-            .kept
-            .get(then)
-            .is_some_and(|(_, known)| known.is_some());
         let homes = self.homes.get(then);
-        if !tracked || homes.is_some_and(|homes| homes.contains(now)) {
+        if !self.is_kept(then) || homes.is_some_and(|homes| homes.contains(now)) {
             return false;
         }
         self.homes

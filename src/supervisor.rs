@@ -10,7 +10,7 @@ mod witness;
 
 use crate::recorder::RecorderThread;
 use crate::recorder::spool::Spool;
-use crate::recording::{Context, Recording};
+use crate::recording::{Context, Original, Recording};
 use crate::sys;
 use crate::tracer::engine::{Choice, Wish};
 use crate::tracer::launch::{Command, LaunchError};
@@ -18,7 +18,7 @@ use crate::tracer::stop::End;
 use crate::tracer::visitors;
 use control::{About, Control, PackNow, Session};
 use follow::Started;
-use keeping::{Keeping, SpoolKeeper};
+use keeping::{Keeping, Originals};
 use nix::errno::Errno;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -38,6 +38,8 @@ pub struct Request {
     pub stop_timeout: Option<Duration>,
     /// Where originals of changed files go.
     pub spool: Arc<Mutex<Spool>>,
+    /// What is kept there already.
+    pub originals: Vec<Original>,
     /// Writes the outputs from what was seen so far, while the trace goes on.
     pub pack: PackNow,
     /// Which files that makes, for those who ask.
@@ -96,25 +98,20 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     let choice = started.choice().clone();
     let (hush, pack) = (visitors::Hush::default(), request.pack);
     let hushed = hush.clone();
+    let originals = Originals::new(request.spool, recorder.handle(), request.originals);
     let control = Control::start(About {
         recorder: recorder.handle(),
+        originals: originals.clone(),
         engine: choice.engine,
         argv,
         main: started.pid(),
         outputs: request.outputs,
         pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
     });
-    let keeping = Keeping {
-        past: Arc::default(),
-        keeper: Box::new(SpoolKeeper {
-            spool: request.spool,
-            recorder: recorder.handle(),
-        }),
-    };
     let end = started.follow(
         request.stop_timeout,
         (request.visitors, hush),
-        Some(keeping),
+        Some(originals.keeping()),
         move |event| emitter.emit(event),
         |tid, lives| control.on_change(tid, lives),
     )?;
@@ -151,11 +148,14 @@ pub fn join(command: &Command, manner: Manner, session: Session) -> Result<End, 
             return Err(error);
         }
     };
-    let (mut emitter, telling) = session.start().map_err(resources)?;
+    let (mut emitter, telling, keeper) = session.start().map_err(resources)?;
     let end = started.follow(
         None,
         (visitors::Wish::Off, visitors::Hush::default()),
-        None,
+        Some(Keeping {
+            past: Arc::default(),
+            keeper: Box::new(keeper),
+        }),
         move |event| emitter.emit(event),
         |_, _| {},
     );

@@ -10,7 +10,7 @@ use crate::image_fs::{FileTime, HostFs};
 use crate::image_path::ImagePath;
 use crate::past::Before;
 use crate::recorder::spool::{self, Spool};
-use crate::recording::{Context as RunContext, Recording};
+use crate::recording::{Context as RunContext, Level, Original, Recording};
 use crate::resolve::{Options, may_ship};
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
@@ -22,7 +22,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Runs the command to its end and writes the outputs. Gives the application's exit status.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
@@ -37,7 +37,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         )
         .into());
     };
-    let packer = Arc::new(Packer::new(args, image)?);
+    let (packer, originals) = Packer::new(args, image)?;
+    let packer = Arc::new(packer);
     let traced = supervise(Request {
         command: startable.command.clone(),
         context: context(&command)?,
@@ -49,10 +50,14 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         },
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
         spool: Arc::clone(&packer.spool),
+        originals,
         pack: pack_now(&packer),
         outputs: packer.absolute_outputs(),
     })
-    .map_err(|error| startable.failure(&error))?;
+    .map_err(|error| {
+        packer.discard_originals(true);
+        startable.failure(&error)
+    })?;
     tracing::debug!(
         "{} paths used, {} programs started, {} names made; resolving",
         traced.recording.uses.len(),
@@ -93,7 +98,8 @@ struct Packer {
 }
 
 impl Packer {
-    fn new(args: &RunArgs, image: ImageWish) -> Result<Self> {
+    /// With the originals of what trying the outputs changes.
+    fn new(args: &RunArgs, image: ImageWish) -> Result<(Self, Vec<Original>)> {
         let mut options = options(&args.select, Path::new("/"))
             .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?;
         options.started = Some(file_system_time()?);
@@ -104,13 +110,19 @@ impl Packer {
             keep_env: args.keep_env.clone(),
             image,
         };
+        let mut spool = spool_for(args, &outputs, &options);
+        let directories = outputs.directories().into_iter();
+        let originals = directories
+            .filter_map(|directory| spool.keep(&directory, &directory, Level::Meta))
+            .collect();
         outputs.check()?;
-        Ok(Self {
-            spool: Arc::new(Mutex::new(spool_for(args, &outputs, &options))),
+        let packer = Self {
+            spool: Arc::new(Mutex::new(spool)),
             outputs,
             options,
             turn: Mutex::default(),
-        })
+        };
+        Ok((packer, originals))
     }
 
     fn absolute_outputs(&self) -> Vec<PathBuf> {
@@ -225,17 +237,17 @@ fn context(command: &[OsString]) -> Result<RunContext> {
         cwd: Some(current_directory()?),
         uid: nix::unistd::geteuid().as_raw(),
         gid: nix::unistd::getegid().as_raw(),
-        began: coarse_time(),
+        began: now(),
     })
 }
 
-/// By the clock that file systems take their times from; it may lie a tick behind.
-fn coarse_time() -> Option<FileTime> {
-    use nix::time::{ClockId, clock_gettime};
-    let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE).ok()?;
+/// File systems take their times from the same clock, at most a tick behind it: what changed
+/// before has no later time.
+fn now() -> Option<FileTime> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let since = since.ok()?;
     Some(FileTime {
-        // The width of both fields differs between C libraries.
-        seconds: now.tv_sec() as i64,
-        nanoseconds: u32::try_from(now.tv_nsec()).unwrap_or(0),
+        seconds: i64::try_from(since.as_secs()).ok()?,
+        nanoseconds: since.subsec_nanos(),
     })
 }

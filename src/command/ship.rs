@@ -1,7 +1,8 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
+use super::decided;
 use super::image::ImageWish;
-use super::tell;
+use super::told::{tell, tell_changes_of_others, tell_exclusions};
 use crate::cli::{ListedName, PresetName, ProbedName, SelectArgs};
 use crate::image_fs::{FileKind, FileTime, ImageFs};
 use crate::image_path::ImagePath;
@@ -15,6 +16,7 @@ use crate::resolve::patterns::{Patterns, parse_file};
 use crate::resolve::presets::Preset;
 use crate::resolve::{Listed, Options, Probed, resolve};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Write;
@@ -83,6 +85,13 @@ impl Outputs {
         std::iter::once(self.rootfs.clone()).chain(beside).collect()
     }
 
+    /// Directories in which files are made for them, physical.
+    pub fn directories(&self) -> BTreeSet<ImagePath> {
+        let files = self.files().into_iter();
+        let inside = files.filter_map(|file| path_below(Path::new("/"), &file)?.parent());
+        inside.collect()
+    }
+
     /// Whether they can be written more than once: a stream has been read by then.
     pub fn rootfs_is_a_file(&self) -> bool {
         self.rootfs.as_path() != Path::new("-")
@@ -126,13 +135,14 @@ pub fn ship(
         ..options
     };
     let manifest = resolve(fs, recording, &options);
-    tell::exclusions(&manifest);
-    tell::mounts(&manifest);
-    tell::earlier(&manifest);
+    tell_exclusions(&manifest);
+    tell_changes_of_others(&manifest, recording, fs);
+    decided::mounts(&manifest);
+    decided::earlier(&manifest);
     for (path, entry) in &manifest.entries {
         tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
     }
-    tell::losses(&manifest.losses);
+    tell(&manifest.losses);
     for hint in &manifest.hints {
         tracing::info!("{hint}");
     }
@@ -140,7 +150,7 @@ pub fn ship(
     let layer = write_layer(fs, &manifest, &mut rootfs)
         .with_context(|| format!("cannot write {}", outputs.rootfs.display()))?;
     rootfs.commit()?;
-    tell::losses(&layer.losses);
+    tell(&layer.losses);
     if layer.sparse_entries > 0 {
         tracing::warn!(
             "{} holds {} sparse files: load image.tar instead of importing it, since engines \
@@ -169,7 +179,7 @@ fn write_artifacts(
         .file_name()
         .unwrap_or(OsStr::new("rootfs.tar"));
     let (dockerfile, losses) = dockerfile_with_losses(&config, &rootfs_name.to_string_lossy());
-    tell::losses(&losses);
+    tell(&losses);
     write_whole(&artifacts.join(DOCKERFILE), &dockerfile)?;
     write_whole(&artifacts.join(FILES), &file_list(fs, manifest))?;
 
@@ -187,7 +197,7 @@ fn write_artifacts(
     )
     .with_context(|| format!("cannot write {}", path.display()))?;
     image.commit()?;
-    tell::losses(&written.losses);
+    tell(&written.losses);
     tracing::debug!("{}: {}", path.display(), written.manifest_digest);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What a file of the image was before the application changed it.
 
+use super::Loss;
 use crate::byte_string::{self, ByteString};
 use crate::image_fs::{FileKind, Meta};
 use crate::image_path::ImagePath;
@@ -61,6 +62,20 @@ impl Original {
     /// Whether other names may have had the same inode: what changes it changes all of them.
     pub fn has_links(&self) -> bool {
         self.meta.kind != FileKind::Directory && self.meta.nlink > 1
+    }
+
+    /// What is lost of it, for those who are told.
+    pub fn loss(&self) -> Option<Loss> {
+        let Body::Unsaved(why) = &self.body else {
+            return None;
+        };
+        let path = &self.path;
+        Some(Loss {
+            what: format!(
+                "the original of {path}, which was changed and is shipped as it is now: {why}"
+            ),
+            count: 1,
+        })
     }
 
     /// Takes in what was told of the same path later: what it was is known from the first time,

@@ -5,7 +5,7 @@ use super::Observer;
 use crate::event::Event;
 use crate::image_fs::{FileKind, Meta, Walk, walk_in};
 use crate::image_path::ImagePath;
-use crate::recording::{Access, Body, Level, Original, Place};
+use crate::recording::{Access, Level, Original, Place};
 use crate::sys::Tid;
 use crate::tracer::syscall::{Call, Deed, Follow, PathArgument};
 use crate::tracer::tracees::Tracees;
@@ -243,12 +243,11 @@ impl<T: Tracees> Observer<T> {
             return self.past().disregard(then);
         };
         self.past().note(&original);
-        if let Body::Unsaved(why) = &original.body {
-            self.lose(format!(
-                "the original of {then}, which was changed and is shipped as it is now: {why}"
-            ));
-        }
+        let loss = original.loss();
         (self.emit)(Event::Kept(original));
+        if let Some(loss) = loss {
+            (self.emit)(Event::Lost(loss));
+        }
         self.keeper.settle();
     }
 }

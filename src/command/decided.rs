@@ -1,8 +1,7 @@
-//! What a manifest decided, and what was lost, on standard error.
+//! What a manifest decided about mounts and about the time before the trace, on standard error.
 
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, Manifest, MountFate};
-use crate::recording::Loss;
 
 /// How many names a warning gives.
 const SHOWN: usize = 3;
@@ -66,35 +65,4 @@ pub fn earlier(manifest: &Manifest) {
 fn first(paths: &[&ImagePath]) -> String {
     let names: Vec<String> = paths.iter().take(SHOWN).map(ToString::to_string).collect();
     names.join(", ") + if paths.len() > SHOWN { ", …" } else { "" }
-}
-
-/// What is left out: all of it with `-d`, what is missing as a warning.
-pub fn exclusions(manifest: &Manifest) {
-    let mut vanished = Vec::new();
-    for (path, why) in &manifest.excluded {
-        match why {
-            Exclusion::Unreadable(error) => tracing::warn!("{path} is not in the image: {error}"),
-            why => tracing::trace!("left out: {path}: {why:?}"),
-        }
-        if *why == Exclusion::Vanished {
-            vanished.push(path.to_string());
-        }
-    }
-    if !vanished.is_empty() {
-        tracing::warn!(
-            "{} used paths are gone and not in the image (-d shows all): {}",
-            vanished.len(),
-            vanished[..vanished.len().min(SHOWN)].join(", ")
-        );
-    }
-}
-
-/// What could not be seen or kept.
-pub fn losses(losses: &[Loss]) {
-    for loss in losses {
-        match loss.count {
-            1 => tracing::warn!("{}", loss.what),
-            count => tracing::warn!("{} ({count} times)", loss.what),
-        }
-    }
 }
