@@ -1,6 +1,7 @@
 //! One file a subcommand: turns arguments into calls, and errors into messages and exit codes.
 
 mod ctl;
+mod decided;
 mod elf;
 mod exec;
 mod file_list;

@@ -129,8 +129,9 @@ struct Packer {
 impl Packer {
     /// With the originals of what trying the outputs changes.
     fn new(args: &RunArgs, image: ImageWish) -> Result<(Self, Vec<Original>)> {
-        let options = options(&args.select, Path::new("/"))
+        let mut options = options(&args.select, Path::new("/"))
             .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?;
+        options.started = Some(file_system_time()?);
         let outputs = Outputs {
             rootfs: args.output.clone(),
             artifacts: args.artifacts.clone(),
@@ -209,6 +210,15 @@ impl Packer {
             bytes: shipped.layer.content_bytes,
         }
     }
+}
+
+/// By the clock that file systems take their times from.
+fn file_system_time() -> Result<FileTime> {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME_COARSE)?;
+    Ok(FileTime {
+        seconds: now.tv_sec(),
+        nanoseconds: u32::try_from(now.tv_nsec())?,
+    })
 }
 
 fn pack_now(packer: &Arc<Packer>) -> PackNow {

@@ -1,5 +1,6 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
+use super::decided;
 use super::file_list::file_list;
 use super::image::ImageWish;
 use super::told::{tell, tell_changes_of_others, tell_exclusions};
@@ -147,6 +148,8 @@ pub fn ship(
     let manifest = resolve(fs, recording, &options);
     tell_exclusions(&manifest);
     let changed = tell_changes_of_others(&manifest, recording, fs);
+    decided::mounts(&manifest);
+    decided::earlier(&manifest);
     for (path, entry) in &manifest.entries {
         tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
     }

@@ -2,6 +2,7 @@
 
 mod cache;
 mod closure;
+mod earlier;
 mod include;
 /// The ancestor's file lists.
 pub mod list;
@@ -21,7 +22,7 @@ mod script;
 mod tests;
 mod uses;
 
-use crate::image_fs::{FileKind, ImageFs};
+use crate::image_fs::{FileKind, FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Manifest, Reason};
 use crate::recording::Recording;
@@ -80,6 +81,8 @@ pub struct Options {
     pub own: Vec<ImagePath>,
     /// The mount table that the application saw.
     pub mounts: Mounts,
+    /// When the trace began; `None` where nothing was traced.
+    pub started: Option<FileTime>,
     /// Whether `/proc`, `/sys`, `/dev`, `/var/lib/docker` and the marks of container engines
     /// stay out, mounted or not.
     pub builtin_exclusions: bool,
@@ -97,6 +100,7 @@ impl Default for Options {
             include_mounts: Vec::new(),
             own: Vec::new(),
             mounts: Mounts::none(),
+            started: None,
             builtin_exclusions: true,
         }
     }
@@ -127,7 +131,9 @@ fn resolve_with(
     options: &Options,
     closures: &mut dyn Closures,
 ) -> Manifest {
-    let mut plan = Plan::new(fs, Rules::new(fs, options));
+    let mut rules = Rules::new(fs, options);
+    rules.doubt_clocks(recording);
+    let mut plan = Plan::new(fs, rules);
     let mut programs = Programs::new(closures);
     let listings = uses::take_uses(&mut plan, &mut programs, recording, options);
     uses::take_execs(&mut plan, &mut programs, recording);
@@ -164,7 +170,9 @@ fn take_wishes(plan: &mut Plan, programs: &mut Programs, recording: &Recording, 
         .idle_mount_requests()
         .map(|path| format!("--include-mount {path}: nothing is mounted there: mend the path"))
         .collect();
-    idle.into_iter().for_each(|what| plan.lose(what));
+    let problem = plan.rules().problem().map(str::to_owned);
+    let told = idle.into_iter().chain(problem);
+    told.for_each(|what| plan.lose(what));
 }
 
 fn take_what_every_image_has(plan: &mut Plan, recording: &Recording) {

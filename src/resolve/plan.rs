@@ -1,6 +1,7 @@
 //! The manifest while it grows: every entry with its parents, every exclusion with the
 //! directories that must be there all the same.
 
+use super::earlier::Whose;
 use super::rules::{Rules, Verdict};
 use crate::image_fs::{FileKind, ImageFs, Meta, Walk, walk_in};
 use crate::image_path::ImagePath;
@@ -295,6 +296,13 @@ impl<'a> Plan<'a> {
                 || !entries.contains_key(path)
         });
         self.manifest.losses.extend(losses);
+        self.manifest.mounts = self.rules.mounts();
+        let shipped = self.manifest.entries.iter();
+        self.manifest.changed_before = shipped
+            .filter(|(_, entry)| entry.kind != FileKind::Directory && entry.source == Source::Image)
+            .filter(|(path, _)| self.rules.whose(path) == Whose::Changed)
+            .map(|(path, _)| path.clone())
+            .collect();
         let own = self.losses.into_iter();
         self.manifest
             .losses

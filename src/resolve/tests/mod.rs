@@ -2,6 +2,7 @@
 
 mod changes;
 mod directories;
+mod earlier;
 mod includes;
 mod lists;
 mod mounted;
@@ -9,6 +10,7 @@ mod paths;
 mod presets;
 mod properties;
 mod starts;
+mod volumes;
 
 use super::closure::{Closures, Load, Needs};
 use super::*;
