@@ -4,8 +4,6 @@ use micropacker::image_fs::{FileKind, ImageFs, MemFs, Meta, ReadAt};
 use micropacker::image_path::ImagePath;
 use micropacker::manifest::{Entry, Manifest, Reason, Source};
 use micropacker::pack::write_layer;
-use micropacker::recording::{Access, Context, Origin, Place, Recording, Use};
-use micropacker::resolve::{Options, resolve};
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -15,27 +13,37 @@ fn path(text: &str) -> ImagePath {
     ImagePath::new(text).expect("absolute")
 }
 
+fn insert(manifest: &mut Manifest, fs: &dyn ImageFs, path: ImagePath) {
+    let meta = fs.lstat(&path).expect("there");
+    let entry = Entry {
+        kind: meta.kind,
+        meta: Some(meta),
+        source: Source::Image,
+        reasons: vec![Reason::Always],
+    };
+    manifest.entries.insert(path, entry);
+}
+
 const DIRECTORIES: usize = 200;
 const FILES_IN_EACH: usize = 1000;
 
 #[test]
-fn two_hundred_thousand_files_are_resolved_and_packed_in_seconds() {
+fn two_hundred_thousand_files_are_packed_and_listed() {
     let mut fs = MemFs::new();
-    let mut recording = Recording::default();
+    let mut files = Vec::new();
     for number in 0..DIRECTORIES * FILES_IN_EACH {
         let file = format!("/data/{}/{number}", number / FILES_IN_EACH);
-        fs = fs.file(&file, number.to_string());
-        let first = Origin {
-            pid: 1,
-            program: None,
-            call: "openat".into(),
-        };
-        let access = Access::OPEN;
-        let used = Use { access, first };
-        recording.uses.insert(Place::at(path(&file)), used);
+        fs = fs.file(&file, "x");
+        files.push(path(&file));
     }
-    recording.context = Context::default();
-    let manifest = resolve(&fs, &recording, &Options::default());
+    let mut manifest = Manifest::default();
+    for file in files {
+        let mut here = Some(file);
+        while let Some(path) = here.filter(|path| !manifest.entries.contains_key(path)) {
+            here = path.parent();
+            insert(&mut manifest, &fs, path);
+        }
+    }
 
     let mut lister = Command::new("tar")
         .args(["--list", "--file", "-"])
@@ -60,8 +68,8 @@ fn two_hundred_thousand_files_are_resolved_and_packed_in_seconds() {
         DIRECTORIES * FILES_IN_EACH
     );
     assert!(lister.wait().expect("ended").success());
-    // The root, /data, /tmp, /var, /var/tmp.
-    let expected = DIRECTORIES * FILES_IN_EACH + DIRECTORIES + 5;
+    // With the root and /data.
+    let expected = DIRECTORIES * FILES_IN_EACH + DIRECTORIES + 2;
     assert_eq!(summary.entries as usize, expected);
 }
 
@@ -135,14 +143,7 @@ fn a_sparse_file_of_more_than_8_gb_is_packed_without_its_holes_and_comes_back() 
     let fs = Huge(MemFs::new().file("/huge", ""));
     let mut manifest = Manifest::default();
     for name in ["/", "/huge"] {
-        let meta = fs.lstat(&path(name)).expect("there");
-        let entry = Entry {
-            kind: meta.kind,
-            meta: Some(meta),
-            source: Source::Image,
-            reasons: vec![Reason::Always],
-        };
-        manifest.entries.insert(path(name), entry);
+        insert(&mut manifest, &fs, path(name));
     }
     let work = tempfile::tempdir().expect("a directory");
     let archive = work.path().join("rootfs.tar");
