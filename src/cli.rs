@@ -92,12 +92,18 @@ pub struct RunArgs {
     /// How much room copies of changed files may take, beside the output: bytes, or with K, M, G, T
     #[arg(long, value_name = "SIZE", env = "MICROPACKER_ORIGINALS_LIMIT", value_parser = size)]
     pub originals_limit: Option<u64>,
+    /// Fail with status 125 when anything was lost; the outputs are written all the same
+    #[arg(long, env = "MICROPACKER_STRICT", value_parser = clap::builder::FalseyValueParser::new())]
+    pub strict: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub engine: EngineArgs,
     /// Processes that enter the container from outside (docker exec, health checks)
     #[arg(long, value_enum, env = "MICROPACKER_VISITORS", default_value = "auto")]
     pub visitors: VisitorsName,
+    /// Let the command keep this process, PID 1 for instance, and trace it from a child of it
+    #[arg(long, env = "MICROPACKER_INVERTED", conflicts_with = "stop_timeout", value_parser = clap::builder::FalseyValueParser::new())]
+    pub inverted: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub log: LogArgs,

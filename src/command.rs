@@ -4,6 +4,7 @@ mod ctl;
 mod decided;
 mod elf;
 mod exec;
+mod file_list;
 mod find;
 mod image;
 mod manual;

@@ -114,6 +114,11 @@ impl Past {
         }
     }
 
+    /// Whether the metadata of what was at this path then is kept, or need not be.
+    pub fn has_metadata(&self, then: &ImagePath) -> bool {
+        self.kept.contains_key(then)
+    }
+
     /// Whether anything is kept of what was at this path then.
     pub fn is_kept(&self, then: &ImagePath) -> bool {
         let kept = self.kept.get(then);
@@ -206,8 +211,14 @@ impl Past {
         let mut here = ImagePath::root();
         let mut then = Some(ImagePath::root());
         for name in now.components() {
-            here = here.join(name)?;
-            then = match self.dweller(fs, &here) {
+            let dweller = match self.places.is_empty() {
+                true => None,
+                false => {
+                    here = here.join(name)?;
+                    self.dweller(fs, &here)
+                }
+            };
+            then = match dweller {
                 Some(dweller) => Some(dweller.clone()),
                 None => then
                     .and_then(|then| then.join(name))

@@ -24,8 +24,11 @@ use micropacker::manifest::Manifest;
 use micropacker::recording::{Exec, Recording};
 use micropacker::resolve::{Options, resolve};
 
+/// Takes any bytes; panics when a rule is broken.
+pub type Target = fn(&[u8]);
+
 /// By name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("control", control::run),
     ("elf", elf::run),
     ("event", event::run),

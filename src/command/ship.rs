@@ -1,14 +1,16 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
 use super::decided;
+use super::file_list::file_list;
 use super::image::ImageWish;
 use super::told::{tell, tell_changes_of_others, tell_exclusions};
 use crate::cli::{ListedName, PresetName, ProbedName, SelectArgs};
-use crate::image_fs::{FileKind, FileTime, ImageFs};
+use crate::image_fs::{FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::Manifest;
 use crate::pack::{
-    ImageConfig, LayerSummary, Output, dockerfile_with_losses, write_image, write_layer,
+    ImageConfig, LayerSummary, Output, descriptor_of, dockerfile_with_losses, write_image,
+    write_layer,
 };
 use crate::recording::Recording;
 use crate::resolve::mounts::Mounts;
@@ -20,6 +22,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +50,8 @@ pub struct Shipped {
     pub manifest: Manifest,
     /// The tarball.
     pub layer: LayerSummary,
+    /// How many different losses were told.
+    pub lost: usize,
 }
 
 impl Outputs {
@@ -90,6 +95,12 @@ impl Outputs {
         let files = self.files().into_iter();
         let inside = files.filter_map(|file| path_below(Path::new("/"), &file)?.parent());
         inside.collect()
+    }
+
+    /// The descriptors that they are written through, where they are named so: ours to keep.
+    pub fn descriptors(&self) -> BTreeSet<RawFd> {
+        let places = std::iter::once(&self.rootfs).chain(&self.artifacts);
+        places.filter_map(|place| descriptor_of(place)).collect()
     }
 
     /// Whether they can be written more than once: a stream has been read by then.
@@ -136,7 +147,7 @@ pub fn ship(
     };
     let manifest = resolve(fs, recording, &options);
     tell_exclusions(&manifest);
-    tell_changes_of_others(&manifest, recording, fs);
+    let changed = tell_changes_of_others(&manifest, recording, fs);
     decided::mounts(&manifest);
     decided::earlier(&manifest);
     for (path, entry) in &manifest.entries {
@@ -159,12 +170,19 @@ pub fn ship(
             layer.sparse_entries
         );
     }
-    if let Some(artifacts) = &outputs.artifacts {
-        write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?;
-    }
-    Ok(Shipped { manifest, layer })
+    let lost_of_artifacts = match &outputs.artifacts {
+        Some(artifacts) => write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?,
+        None => 0,
+    };
+    let lost = manifest.losses.len() + layer.losses.len() + lost_of_artifacts + changed;
+    Ok(Shipped {
+        manifest,
+        layer,
+        lost,
+    })
 }
 
+/// Gives how many different losses it told.
 fn write_artifacts(
     fs: &dyn ImageFs,
     recording: &Recording,
@@ -172,7 +190,7 @@ fn write_artifacts(
     layer: &LayerSummary,
     outputs: &Outputs,
     artifacts: &Path,
-) -> Result<()> {
+) -> Result<usize> {
     let config = image_config(recording, manifest, outputs)?;
     let rootfs_name = outputs
         .rootfs
@@ -181,7 +199,7 @@ fn write_artifacts(
     let (dockerfile, losses) = dockerfile_with_losses(&config, &rootfs_name.to_string_lossy());
     tell(&losses);
     write_whole(&artifacts.join(DOCKERFILE), &dockerfile)?;
-    write_whole(&artifacts.join(FILES), &file_list(fs, manifest))?;
+    write_whole(&artifacts.join(FILES), &file_list(fs, manifest, FILES))?;
 
     let mut tarball = File::open(&outputs.rootfs)
         .with_context(|| format!("cannot read {} again", outputs.rootfs.display()))?;
@@ -199,7 +217,7 @@ fn write_artifacts(
     image.commit()?;
     tell(&written.losses);
     tracing::debug!("{}: {}", path.display(), written.manifest_digest);
-    Ok(())
+    Ok(losses.len() + written.losses.len())
 }
 
 /// That of the original image where it is known, else that of the traced command.
@@ -255,25 +273,6 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))?;
     output.commit()?;
     Ok(())
-}
-
-/// The ancestor's list: one path a line. A listed directory would bring in all below it, so
-/// only one that is empty is listed; a name that holds a newline cannot be.
-fn file_list(fs: &dyn ImageFs, manifest: &Manifest) -> Vec<u8> {
-    let mut list = Vec::new();
-    for (path, entry) in &manifest.entries {
-        let is_full = || !matches!(fs.list(path), Ok(names) if names.is_empty());
-        if entry.kind == FileKind::Directory && is_full() {
-            continue;
-        }
-        if path.as_bytes().contains(&b'\n') {
-            tracing::warn!("{path} is not in {FILES}: a name in it cannot hold a newline");
-            continue;
-        }
-        list.extend_from_slice(path.as_bytes());
-        list.push(b'\n');
-    }
-    list
 }
 
 /// <https://reproducible-builds.org/specs/source-date-epoch/>

@@ -30,10 +30,14 @@ pub fn tell_exclusions(manifest: &Manifest) {
 }
 
 /// Tells of shipped files that were changed while the trace ran by processes that it does not
-/// follow: nobody kept their originals.
-pub fn tell_changes_of_others(manifest: &Manifest, recording: &Recording, fs: &dyn ImageFs) {
+/// follow: nobody kept their originals. How many there are.
+pub fn tell_changes_of_others(
+    manifest: &Manifest,
+    recording: &Recording,
+    fs: &dyn ImageFs,
+) -> usize {
     let Some(began) = recording.context.began else {
-        return;
+        return 0;
     };
     let changed = changed_by_others(manifest, recording, fs, began);
     for path in &changed {
@@ -47,6 +51,7 @@ pub fn tell_changes_of_others(manifest: &Manifest, recording: &Recording, fs: &d
             examples(&changed)
         );
     }
+    changed.len()
 }
 
 /// A directory changes with every name in it: that alone is no news.

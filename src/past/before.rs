@@ -75,6 +75,12 @@ impl<'a> Before<'a> {
                     let meta = self.now.lstat(&here)?;
                     Ok(Found::Here(here, meta))
                 }
+                // Somebody else may have removed it: then it is as gone as any such file.
+                Body::InPlace if self.whole(original).body == Body::InPlace => {
+                    let here = self.past.now_of(self.now, path).ok_or(Errno::ENOENT)?;
+                    self.now.lstat(&here)?;
+                    Ok(Found::Kept(original))
+                }
                 _ => Ok(Found::Kept(original)),
             };
         }
@@ -89,6 +95,16 @@ impl<'a> Before<'a> {
             // Its directory was moved away, and another one is in its place.
             Err(_) if here != *path => self.now.lstat(path).map(Found::Made),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Where the content of an original is known from: another name of the same file may have been
+    /// changed after this one was kept.
+    fn whole(&self, original: &'a Original) -> &'a Original {
+        let inode = (original.meta.dev, original.meta.ino);
+        match self.linked.get(&inode) {
+            Some(last) if original.has_links() && original.body == Body::InPlace => last,
+            _ => original,
         }
     }
 
@@ -175,14 +191,7 @@ impl ImageFs for Before<'_> {
             Found::Here(here, _) => return self.now.open(&here),
             Found::Made(_) => return self.now.open(path),
         };
-        // Another name of the same file may have been changed after this one was kept.
-        let inode = (original.meta.dev, original.meta.ino);
-        let last = self.linked.get(&inode).filter(|_| original.has_links());
-        let whole = match (&original.body, last) {
-            (Body::InPlace, Some(last)) => *last,
-            _ => original,
-        };
-        match whole.body {
+        match self.whole(original).body {
             Body::Saved { file, length } => {
                 let bytes = ImagePath::root().join(file.to_string());
                 let bytes = self.saved.open(&bytes.ok_or(Errno::EINVAL)?)?;

@@ -1,4 +1,4 @@
-//! The tree before some changes, over trees in memory. The tests of the observer play random
+//! The tree before some changes, over trees in memory. The tests of the supervisor play random
 //! changes of real ones.
 
 use super::*;
@@ -132,4 +132,16 @@ fn a_copy_that_was_damaged_is_not_shipped() {
     let spool = MemFs::new().file("/0", "short");
     let before = Before::new(&fs, &spool, &recording);
     assert!(before.open(&path("/conf")).is_err());
+}
+
+#[test]
+fn what_others_removed_is_gone_although_its_metadata_was_kept() {
+    let start = MemFs::new().file("/conf", "old");
+    let fs = MemFs::new();
+    let mut recording = Recording::default();
+    let original = kept(&start, "/conf", Body::InPlace);
+    recording.originals.insert(path("/conf"), original);
+    let spool = MemFs::new();
+    let before = Before::new(&fs, &spool, &recording);
+    assert!(before.lstat(&path("/conf")).is_err());
 }

@@ -201,12 +201,7 @@ fn make(place: &Path) -> io::Result<PathBuf> {
 
 fn half_of_the_free_space(directory: &Path) -> Option<u64> {
     let told = nix::sys::statvfs::statvfs(directory.as_os_str().as_bytes()).ok()?;
-    // The types of the fields differ between targets.
-    let (blocks, size) = (
-        u64::from(told.blocks_available()),
-        u64::from(told.fragment_size()),
-    );
-    Some(blocks.saturating_mul(size) / 2)
+    Some(told.blocks_available().saturating_mul(told.fragment_size()) / 2)
 }
 
 /// Removes the copies: the outputs hold what was needed of them.

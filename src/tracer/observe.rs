@@ -27,7 +27,7 @@ pub use changes::Keeper;
 use changes::Nothing;
 use cwds::Cwds;
 use intent::Intent;
-use places::{placed, within};
+use places::{base_of, placed, within};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -149,15 +149,6 @@ impl<T: Tracees> Observer<T> {
         self.cwds.forget(tid);
     }
 
-    /// A thread has become one that we may not look at.
-    pub fn on_hidden(&mut self, tid: Tid) {
-        let program = self.program_of(tid);
-        self.lose(format!(
-            "what {program} uses after it has changed its IDs or as a program it may not read: it \
-             may not be looked at; run the container with --cap-add SYS_PTRACE"
-        ));
-    }
-
     /// A thread is about to make this call.
     pub fn on_call(&mut self, tid: Tid, call: &'static Call, args: &[u64; 6]) {
         match call.shape {
@@ -165,6 +156,12 @@ impl<T: Tracees> Observer<T> {
                 for argument in paths {
                     self.on_path_argument(tid, call, argument, args);
                 }
+            }
+            Shape::Mounts(paths) => {
+                for argument in paths {
+                    self.on_path_argument(tid, call, argument, args);
+                }
+                self.tracees.on_mounting();
             }
             Shape::Descriptor(access) => self.on_descriptor(tid, call, args[0] as i32, access),
             Shape::Rename(names, flags) => {
@@ -196,13 +193,13 @@ impl<T: Tracees> Observer<T> {
             tracees.read(tid, at, buffer)
         }) {
             let intent = self.intent(tid, argument.deed, args);
-            self.on_path(tid, call, argument.directory(args), &path, intent);
+            self.on_path(tid, call, base_of(argument, args), &path, intent);
         } else if let (0, Base::Fd(_), Deed::Use(access, _)) =
             (address, argument.base, argument.deed)
             && access.contains(Access::CHANGE)
         {
             // utimensat(2): without a path it changes the open file.
-            self.on_descriptor(tid, call, argument.directory(args), access);
+            self.on_descriptor(tid, call, base_of(argument, args), access);
         } else if address != 0 && self.tracees.is_refused(tid) {
             self.lose_hidden(tid, call, "paths");
         }

@@ -99,21 +99,13 @@ pub struct PathArgument {
     pub deed: Deed,
 }
 
-impl PathArgument {
-    /// The descriptor that a relative path starts from, or AT_FDCWD.
-    pub fn directory(&self, args: &[u64; 6]) -> i32 {
-        match self.base {
-            Base::Cwd => libc::AT_FDCWD,
-            Base::Fd(index) => args[usize::from(index)] as i32,
-        }
-    }
-}
-
 /// How a call names its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// By paths.
     Paths(&'static [PathArgument]),
+    /// By paths, and the mounts are others afterwards.
+    Mounts(&'static [PathArgument]),
     /// By an open descriptor in the first argument.
     Descriptor(Access),
     /// By an old and a new name; the flags of renameat2(2) in this argument.
@@ -182,6 +174,7 @@ macro_rules! calls {
         &[$(Call { name: $name, shape: calls!(@ $shape $($argument),*) }),*]
     };
     (@ paths $($argument:expr),*) => { Shape::Paths(&[$($argument),*]) };
+    (@ mounts $($argument:expr),*) => { Shape::Mounts(&[$($argument),*]) };
     (@ descriptor $access:expr) => { Shape::Descriptor($access) };
     (@ rename $from:expr, $to:expr, $flags:expr) => { Shape::Rename([$from, $to], $flags) };
     (@ link $from:expr, $to:expr) => { Shape::Link([$from, $to]) };
@@ -278,7 +271,8 @@ pub const CALLS: &[Call] = calls! {
     "connect" address(PROBE);
     "bind" address(Deed::Create);
     "socketcall" socketcall();
-    "mount" paths(at_cwd(1, PROBE));
+    "mount" mounts(at_cwd(1, PROBE));
+    "move_mount" mounts(at_fd(2, 3, PROBE));
     "chroot" namespace();
     "pivot_root" namespace();
     "unshare" namespace();

@@ -230,7 +230,12 @@ impl<T: Tracees> Observer<T> {
     /// The time of a directory changes with the names in it.
     fn keep_parent(&mut self, now: &ImagePath) {
         let Some(parent) = now.parent() else { return };
-        if let (Some(then), Ok(meta)) = (self.then_of(&parent), self.fs.lstat(&parent)) {
+        let Some(then) = self.then_of(&parent) else {
+            return;
+        };
+        // A name that is made and removed over and over costs no more than this.
+        let kept = self.past().has_metadata(&then);
+        if !kept && let Ok(meta) = self.fs.lstat(&parent) {
             self.keep(&then, (&parent, &meta), Level::Meta);
         }
     }

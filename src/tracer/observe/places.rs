@@ -6,7 +6,7 @@ use crate::image_path::ImagePath;
 use crate::recording::Place;
 use crate::sys::Tid;
 use crate::tracer::memory::read_path;
-use crate::tracer::syscall::{Call, PathArgument};
+use crate::tracer::syscall::{Base, Call, PathArgument};
 use crate::tracer::tracees::{Link, NoLink, Tracees};
 
 impl<T: Tracees> Observer<T> {
@@ -96,7 +96,7 @@ impl<T: Tracees> Observer<T> {
             }
             return None;
         }
-        let fd = argument.directory(args);
+        let fd = base_of(argument, args);
         if path.is_empty() {
             return self.tracees.link(tid, Link::Fd(fd)).ok().map(Place::at);
         }
@@ -127,6 +127,14 @@ impl<T: Tracees> Observer<T> {
         walk_in(&*self.fs, &place.root, &place.path, follow)
             .end
             .is_ok()
+    }
+}
+
+/// The descriptor that a relative path starts from, or AT_FDCWD.
+pub(super) fn base_of(argument: &PathArgument, args: &[u64; 6]) -> i32 {
+    match argument.base {
+        Base::Cwd => AT_FDCWD,
+        Base::Fd(index) => args[usize::from(index)] as i32,
     }
 }
 

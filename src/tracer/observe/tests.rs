@@ -1,7 +1,6 @@
 //! What each call is taken to use, over tracees and files that exist only here.
 
 mod hidden;
-mod history;
 mod visitors;
 
 use super::*;
@@ -23,7 +22,7 @@ struct FakeTracee {
     forbidden: bool,
     holdings: Vec<(&'static str, &'static str)>,
     executed: Option<&'static str>,
-    fs: Box<dyn ImageFs + Send>,
+    fs: MemFs,
 }
 
 impl Tracees for FakeTracee {
@@ -55,7 +54,7 @@ impl Tracees for FakeTracee {
     }
 
     fn exists(&mut self, path: &[u8], follow: bool) -> bool {
-        ImagePath::new(path).is_some_and(|path| walk(&*self.fs, &path, follow).end.is_ok())
+        ImagePath::new(path).is_some_and(|path| walk(&self.fs, &path, follow).end.is_ok())
     }
 
     fn privileges(&mut self, _: Tid) -> Option<Privileges> {
@@ -97,10 +96,6 @@ struct Scene {
 
 impl Scene {
     fn new(fs: MemFs) -> Self {
-        Self::over(fs)
-    }
-
-    fn over(fs: impl ImageFs + Clone + Send + 'static) -> Self {
         let (sender, events) = channel();
         let tracee = FakeTracee {
             memory: Vec::new(),
@@ -109,7 +104,7 @@ impl Scene {
             forbidden: false,
             holdings: Vec::new(),
             executed: None,
-            fs: Box::new(fs.clone()),
+            fs: fs.clone(),
         };
         let emit = move |event| sender.send(event).expect("received");
         Self {

@@ -1,20 +1,32 @@
 //! Random changes of a real tree, each told to the observer before it is made: the view of the
 //! past shows the tree as it was, and leads every use to what was used.
 
-use super::*;
-use crate::image_fs::{FileKind, FileTime, HostFs};
+mod caller;
+
+use super::keeping::{Keeping, Originals};
+use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs, walk};
+use crate::image_path::ImagePath;
 use crate::past::Before;
-use crate::recorder::Recorder;
+use crate::recorder::RecorderThread;
 use crate::recorder::spool::Spool;
-use crate::recording::{Level, Original};
+use crate::recording::Context;
+use crate::sys::Tid;
+use crate::tracer::observe::Observer;
+use crate::tracer::syscall::CALLS;
+use caller::{Caller, MAPPED};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
+use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
+/// Whose calls they are.
+const TID: Tid = 5;
+const CWD: u64 = libc::AT_FDCWD as u32 as u64;
 /// Something that is there in the beginning.
 #[derive(Clone, Debug)]
 enum Node {
@@ -83,22 +95,12 @@ fn any_op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Keeps with the real spool; nobody has to be waited for.
-struct TestKeeper(Arc<Mutex<Spool>>);
-
-impl Keeper for TestKeeper {
-    fn keep(&mut self, then: &ImagePath, now: &ImagePath, level: Level) -> Option<Original> {
-        self.0.lock().expect("whole").keep(then, now, level)
-    }
-
-    fn settle(&mut self) {}
-}
-
 struct World {
     home: TempDir,
-    scene: Scene,
+    memory: Arc<Mutex<Vec<u8>>>,
+    observer: Observer<Caller>,
     spool: Arc<Mutex<Spool>>,
-    recorder: Recorder,
+    recorder: RecorderThread,
     /// Files that were read as they were in the beginning, by their path then.
     read: Vec<ImagePath>,
 }
@@ -169,14 +171,22 @@ impl World {
         }
         let spool = Spool::new(home.path().join("spool"), None, Box::new(|_, _| true));
         let spool = Arc::new(Mutex::new(spool.rooted(&root)));
-        let mut scene = Scene::over(HostFs::new(&root));
-        let keeper = Box::new(TestKeeper(Arc::clone(&spool)));
-        scene.observer = scene.observer.keeping(Arc::default(), keeper);
+        let (recorder, mut emitter) = RecorderThread::start(Context::default()).expect("started");
+        let originals = Originals::new(Arc::clone(&spool), recorder.handle(), Vec::new());
+        let Keeping { past, keeper } = originals.keeping();
+        let memory = Arc::default();
+        let caller = Caller {
+            memory: Arc::clone(&memory),
+            fs: HostFs::new(&root),
+        };
+        let emit = Box::new(move |event| emitter.emit(event));
+        let observer = Observer::new(caller, Box::new(HostFs::new(&root)), emit);
         Self {
             home,
-            scene,
+            memory,
+            observer: observer.keeping(past, keeper),
             spool,
-            recorder: Recorder::default(),
+            recorder,
             read: Vec::new(),
         }
     }
@@ -189,16 +199,22 @@ impl World {
         self.fs().host_path(&image(path))
     }
 
+    /// Puts a path into the caller's memory.
+    fn path(&self, path: &str) -> u64 {
+        let mut memory = self.memory.lock().expect("whole");
+        let address = MAPPED + memory.len() as u64;
+        memory.extend_from_slice(path.as_bytes());
+        memory.push(0);
+        address
+    }
+
     fn call(&mut self, name: &str, paths: &[&str], rest: &[u64]) {
-        let mut args: Vec<u64> = paths.iter().map(|path| self.scene.path(path)).collect();
+        let mut args: Vec<u64> = paths.iter().map(|path| self.path(path)).collect();
         args.extend(rest);
         let call = CALLS.iter().find(|call| call.name == name).expect("a call");
         args.resize(6, 0);
         let args: [u64; 6] = args.try_into().expect("six");
-        self.scene.observer.on_call(TID, call, &args);
-        for event in self.scene.events.try_iter() {
-            self.recorder.record(event);
-        }
+        self.observer.on_call(TID, call, &args);
     }
 
     /// Tells the observer, then does it, unless it is one of the calls that fail.
@@ -274,7 +290,7 @@ impl World {
             Op::Exchange(from, to) => {
                 let (old, new) = (at(from), at(to));
                 let flags = u64::from(libc::RENAME_EXCHANGE);
-                let (old_path, new_path) = (self.scene.path(from), self.scene.path(to));
+                let (old_path, new_path) = (self.path(from), self.path(to));
                 self.call("renameat2", &[], &[CWD, old_path, CWD, new_path, flags]);
                 let _ = (!fails).then(|| self.exchange(&old, &new));
             }
@@ -315,11 +331,13 @@ proptest! {
         for (op, fails) in &ops {
             world.carry_out(op, *fails);
         }
-        let recording = std::mem::take(&mut world.recorder).finish();
+        let World { home, mut observer, spool, recorder, read, .. } = world;
+        observer.close();
+        let recording = recorder.finish().expect("a recording");
         prop_assert!(recording.losses.is_empty(), "{:?}", recording.losses);
-        let spool = world.spool.lock().expect("whole");
-        let saved = HostFs::new(spool.directory().unwrap_or(world.home.path()));
-        let fs = world.fs();
+        let spool = spool.lock().expect("whole");
+        let saved = HostFs::new(spool.directory().unwrap_or(home.path()));
+        let fs = HostFs::new(home.path().join("root"));
         let before = Before::new(&fs, &saved, &recording);
         prop_assert_eq!(snapshot(&before), then);
         let ends: Vec<_> = recording
@@ -328,12 +346,12 @@ proptest! {
             .filter_map(|place| walk(&before, &place.path, true).end.ok())
             .map(|(end, meta)| (end, (meta.dev, meta.ino)))
             .collect();
-        for path in &world.read {
-            // Of the names of one file any may have been used.
-            let inode = before.lstat(path).map(|meta| (meta.dev, meta.ino)).ok();
-            let is_it = |(end, found): &(ImagePath, (u64, u64))| {
-                end == path || Some(*found) == inode
-            };
+        for path in &read {
+            // It may have got its content through a symlink, and of the names of one file any may
+            // have been used.
+            let (path, meta) = walk(&before, path, true).end.expect("was there");
+            let inode = (meta.dev, meta.ino);
+            let is_it = |(end, found): &(ImagePath, (u64, u64))| *end == path || *found == inode;
             prop_assert!(ends.iter().any(is_it), "{} was read: {:?}", path, recording.uses);
         }
     }
