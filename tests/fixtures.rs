@@ -67,6 +67,7 @@ fixtures! {
     rewritten_path
     script_chain
     script_relative
+    set_user_id_from_thread
     setuid_drop
     setuid_worker
     shared_cwd

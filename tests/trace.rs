@@ -227,6 +227,7 @@ engines! {
         rewritten_path
         script_chain
         script_relative
+        set_user_id_from_thread
         setuid_drop
         setuid_worker
         shared_cwd

@@ -12,7 +12,7 @@ use crate::tracer::launch::{Command, Launched, launch};
 use crate::tracer::observe::Observer;
 use crate::tracer::stop::End;
 use crate::tracer::tracees::ProcTracees;
-use crate::tracer::visitors::{self, Visitors};
+use crate::tracer::visitors::{self, Search, Visitors};
 use nix::errno::Errno;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,7 +32,8 @@ impl Started {
         let _ = nix::sys::prctl::set_dumpable(true);
         let choice = Choice {
             allow_io_uring: manner.allow_io_uring,
-            ..engine::choose(engine::probe(), manner.wish).map_err(SuperviseError::Engine)?
+            ..engine::choose(engine::probe(), manner.wish, manner.keep_setuid)
+                .map_err(SuperviseError::Engine)?
         };
         if let Some(step_down) = &choice.step_down {
             tracing::warn!("{step_down}");
@@ -100,7 +101,11 @@ impl Started {
                 })
                 .map_err(resources)?;
         }
-        let visitors = Visitors::start(wish, hush, &observer).map_err(resources)?;
+        let search = Search {
+            visitors: wish,
+            released: self.choice.releases_gains,
+        };
+        let visitors = Visitors::start(search, hush, &observer).map_err(resources)?;
         self.launched.go();
         let mut watchers = Watchers { signals, on_change };
         let follower = Follower::new(self.launched.pid, &self.choice, &observer, &mut watchers);

@@ -4,6 +4,7 @@ mod admit;
 mod choose;
 mod follow;
 mod notify;
+mod release;
 mod threads;
 
 pub use choose::{Capabilities, Choice, Engine, Wish, choose, probe};

@@ -291,6 +291,11 @@ impl Call {
     pub fn hides_the_caller(&self) -> bool {
         matches!(self.shape, Shape::Identity | Shape::Prctl)
     }
+
+    /// Whether it executes a program.
+    pub fn executes(&self) -> bool {
+        matches!(self.name, "execve" | "execveat")
+    }
 }
 
 /// The calls of every convention of this machine, by number.

@@ -16,9 +16,9 @@ mod pids;
 mod process;
 
 pub use door::{Answer, Door};
-pub use finder::Visitors;
+pub use finder::{Search, Visitors};
 pub use hush::Hush;
-pub use process::{Whereabouts, starter, whereabouts};
+pub use process::{Whereabouts, starter, status, whereabouts};
 
 /// The way in that loses nothing.
 pub const REMEDY: &str = "docker exec CONTAINER /micropacker exec -- COMMAND";

@@ -6,13 +6,20 @@ use crate::event::Event;
 use crate::image_path::ImagePath;
 use crate::recording::Exec;
 use crate::sys::Tid;
-use crate::tracer::gains::Gain;
 use crate::tracer::tracees::{Link, Tracees};
 
 impl<T: Tracees> Observer<T> {
     /// A process runs a new program. `former` is the thread that asked for it: after an exec by
     /// another thread than the leader it goes on under the leader's ID.
     pub fn on_exec(&mut self, tid: Tid, former: Tid) {
+        self.on_program(tid, former);
+        if let Ok(program) = self.tracees.link(tid, Link::Program) {
+            self.check_gain(tid, &program);
+        }
+    }
+
+    /// As [`Self::on_exec`], of a program that was not started under trace.
+    pub(super) fn on_program(&mut self, tid: Tid, former: Tid) {
         let asked = self.asked.remove(&former);
         // A new program is in the same directory.
         let cwd = self.cwds.of(former).cloned();
@@ -33,7 +40,6 @@ impl<T: Tracees> Observer<T> {
             }
             return;
         };
-        self.check_gain(tid, &program);
         let environment = match self.tracees.environment(tid) {
             Ok(environment) => environment,
             Err(error) => {
@@ -44,13 +50,9 @@ impl<T: Tracees> Observer<T> {
                 Vec::new()
             }
         };
-        let cwd = self.directory(tid, Link::Cwd).ok();
         let file = asked.map(|place| place.path).or_else(|| self.executed(tid));
         let exec = Exec {
-            cwd: match root.is_root() {
-                true => cwd,
-                false => cwd.and_then(|cwd| super::within(&root, &cwd)),
-            },
+            cwd: self.cwd_within(tid, &root),
             root,
             program,
             file,
@@ -58,36 +60,23 @@ impl<T: Tracees> Observer<T> {
             ld_library_path: variable(&environment, b"LD_LIBRARY_PATH="),
             ld_preload: variable(&environment, b"LD_PRELOAD="),
         };
-        if !self.programs.contains(&exec) {
-            self.programs.insert(exec.clone());
-            (self.emit)(Event::Started(exec));
+        self.tell_start(exec);
+    }
+
+    /// The current directory as a process with this root sees it.
+    pub(super) fn cwd_within(&mut self, tid: Tid, root: &ImagePath) -> Option<ImagePath> {
+        let cwd = self.directory(tid, Link::Cwd).ok()?;
+        if root.is_root() {
+            Some(cwd)
+        } else {
+            super::within(root, &cwd)
         }
     }
 
-    /// Tells of a set-user-ID program that has gained nothing, because of us.
-    fn check_gain(&mut self, tid: Tid, program: &ImagePath) {
-        let Ok(meta) = self.fs.lstat(program) else {
-            return;
-        };
-        let attributes = self.fs.xattrs(program).unwrap_or_default();
-        let capabilities = attributes
-            .iter()
-            .find(|(name, _)| name == b"security.capability");
-        let Some(gain) = Gain::of(&meta, capabilities.map(|(_, value)| &value[..])) else {
-            return;
-        };
-        let Some(now) = self.tracees.privileges(tid) else {
-            return;
-        };
-        if gain.is_lost(&now, self.hindrance) && self.tracees.may_gain(program) {
-            let remedy = if self.hindrance.ptrace {
-                "run the container as root with --cap-add SYS_PTRACE"
-            } else {
-                "leave --engine out, or use --engine syscall"
-            };
-            self.lose(format!(
-                "what {program} would do with its {gain}, which has no effect under trace; {remedy}"
-            ));
+    pub(super) fn tell_start(&mut self, exec: Exec) {
+        if !self.programs.contains(&exec) {
+            self.programs.insert(exec.clone());
+            (self.emit)(Event::Started(exec));
         }
     }
 }

@@ -1,8 +1,10 @@
-//! Who has entered from outside and what is to be done about each: pure decisions.
+//! Who has entered from outside, or runs without us, and what is to be done about each: pure
+//! decisions.
 
 use super::door::Answer;
 use super::process::{Status, Whereabouts};
 use crate::sys::Tid;
+use crate::tracer::task::Lineage;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -14,8 +16,10 @@ struct Guest {
     next: Instant,
     /// As it was called last.
     name: String,
-    /// Whether it was told that it may not be followed.
+    /// Whether it was told that it may not be followed, or that it is not for a while.
     told: bool,
+    /// As what it is followed.
+    lineage: Lineage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +29,19 @@ enum State {
     Followed,
     /// Not to be followed as long as it runs what it runs.
     LetGo,
+}
+
+impl Guest {
+    fn new(lineage: Lineage, told: bool, now: Instant) -> Self {
+        Self {
+            since: now,
+            state: State::Waits,
+            next: now,
+            name: String::new(),
+            told,
+            lineage,
+        }
+    }
 }
 
 /// What the report has to tell.
@@ -42,6 +59,10 @@ pub struct Guests {
     own: Tid,
     /// Those that started us: never to be followed.
     ancestors: Vec<Tid>,
+    /// Whether it matters who has entered from outside.
+    takes_visitors: bool,
+    /// Whether some process of the command ran without us: who is handed to us may be its child.
+    has_released: bool,
 }
 
 /// The engine's `runc init` is there for 30 to 100 ms before it becomes the program, which it may
@@ -63,7 +84,38 @@ impl Guests {
             guests: BTreeMap::new(),
             own,
             ancestors,
+            takes_visitors: true,
+            has_released: false,
         }
+    }
+
+    /// Whoever enters from outside is let be.
+    pub fn without_visitors(mut self) -> Self {
+        self.takes_visitors = false;
+        self
+    }
+
+    /// A process that was followed runs without us from now on, and is to be followed again. It
+    /// was told what that costs.
+    pub fn on_release(&mut self, pid: Tid, lineage: Lineage, now: Instant) {
+        self.has_released |= lineage == Lineage::Command;
+        self.guests.insert(pid, Guest::new(lineage, true, now));
+    }
+
+    /// Whether it matters who has entered from outside.
+    pub fn takes_visitors(&self) -> bool {
+        self.takes_visitors
+    }
+
+    /// Whether a process of the command ever ran without us.
+    pub fn has_released(&self) -> bool {
+        self.has_released
+    }
+
+    /// Whether anybody is not followed that should be.
+    pub fn has_unfollowed(&self) -> bool {
+        let waits = |guest: &Guest| guest.state == State::Waits;
+        self.guests.values().any(waits)
     }
 
     /// Takes in what a process ID turned out to be. True when somebody new has entered.
@@ -76,20 +128,18 @@ impl Guests {
         }
         // Children of the command are traced from birth. Who is not, and is an orphan that we
         // were handed, is the child of somebody that was not.
-        let entered = status.parent == 0
-            || self.guests.contains_key(&status.parent)
-            || (self.own == 1 && status.parent == self.own);
-        if entered {
-            let guest = Guest {
-                since: now,
-                state: State::Waits,
-                next: now,
-                name: String::new(),
-                told: false,
-            };
-            self.guests.insert(pid, guest);
-        }
-        entered
+        let orphan = self.own == 1 && status.parent == self.own;
+        let guest = if let Some(parent) = self.guests.get(&status.parent) {
+            Guest::new(parent.lineage, parent.told, now)
+        } else if orphan && self.has_released {
+            Guest::new(Lineage::Command, true, now)
+        } else if (orphan || status.parent == 0) && self.takes_visitors {
+            Guest::new(Lineage::Visitor, false, now)
+        } else {
+            return false;
+        };
+        self.guests.insert(pid, guest);
+        true
     }
 
     /// Takes in what the tracer said.
@@ -120,7 +170,7 @@ impl Guests {
     ) -> Option<Finding> {
         let guest = self.guests.get_mut(&pid)?;
         let Some(status) = status.filter(|status| status.runs) else {
-            let missed = guest.state == State::Waits;
+            let missed = guest.state == State::Waits && !guest.told;
             let name = std::mem::take(&mut guest.name);
             self.guests.remove(&pid);
             return missed.then_some(Finding::Missed(name));
@@ -136,6 +186,7 @@ impl Guests {
         }
         // A traced process that has lost its tracer was replaced by one of its untraced threads.
         guest.state = match place() {
+            _ if guest.lineage == Lineage::Command => State::Waits,
             Whereabouts::Here | Whereabouts::Unknown => State::Waits,
             // nsenter(1) may still be on its way to our mounts.
             Whereabouts::Elsewhere | Whereabouts::Ours => State::LetGo,
@@ -152,7 +203,7 @@ impl Guests {
     }
 
     /// Whom the tracer should try to follow, and how often.
-    pub fn wanted(&self, now: Instant) -> (Vec<Tid>, Duration) {
+    pub fn wanted(&self, now: Instant) -> (Vec<(Tid, Lineage)>, Duration) {
         let waits = |guest: &&Guest| guest.state == State::Waits;
         let pace = self.guests.values().filter(waits).map(|guest| {
             let age = now.saturating_duration_since(guest.since);
@@ -161,7 +212,8 @@ impl Guests {
         });
         let pace = pace.min().unwrap_or(SLOWEST);
         let waiting = self.guests.iter().filter(|(_, guest)| waits(guest));
-        (waiting.map(|(pid, _)| *pid).collect(), pace)
+        let waiting = waiting.map(|(pid, guest)| (*pid, guest.lineage));
+        (waiting.collect(), pace)
     }
 }
 
@@ -196,7 +248,7 @@ mod tests {
     }
 
     fn is_wanted(guests: &Guests, now: Instant) -> bool {
-        guests.wanted(now).0 == [40]
+        guests.wanted(now).0 == [(40, Lineage::Visitor)]
     }
 
     #[test]
@@ -316,5 +368,25 @@ mod tests {
         assert!(is_wanted(&guests, now));
         look(&mut guests, Some(ENTERED), Whereabouts::Ours, now);
         assert_eq!(look(&mut guests, None, Whereabouts::Unknown, now), None);
+    }
+
+    #[test]
+    fn what_was_let_go_and_what_it_starts_is_wanted_back_as_what_it_was() {
+        let now = Instant::now();
+        let mut guests = Guests::new(1, vec![]).without_visitors();
+        let child = |parent| Status { parent, ..ENTERED };
+        assert!(!guests.on_sight(50, ENTERED, now), "a visitor");
+        assert!(!guests.on_sight(50, child(1), now), "its orphan");
+        guests.on_release(40, Lineage::Command, now);
+        assert!(guests.on_sight(41, child(40), now));
+        assert!(guests.on_sight(42, child(1), now), "an orphan of it");
+        let of_command = |pid| (pid, Lineage::Command);
+        let all = [40, 41, 42].map(of_command);
+        assert_eq!(guests.wanted(now).0, all);
+        // Its own mounts are its own affair.
+        look(&mut guests, Some(ENTERED), Whereabouts::Elsewhere, now);
+        assert_eq!(guests.wanted(now).0, all);
+        let finding = look(&mut guests, None, Whereabouts::Unknown, now);
+        assert_eq!(finding, None, "that was told when it was let go");
     }
 }
