@@ -18,7 +18,7 @@ pub use ptrace::{
     seize, seize_guest, set_signal_mask, signal_mask, syscall_info, wait_any, wait_for,
 };
 pub use registers::{
-    Registers, registers, set_number, set_registers, to_call_again, to_prctl_again,
+    Registers, refuse_call, registers, set_number, set_registers, to_call_again, to_prctl_again,
     to_prctl_instead,
 };
 pub use seccomp::{

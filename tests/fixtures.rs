@@ -45,6 +45,7 @@ fixtures! {
     group_stop
     int80_open
     io_uring
+    keep_capabilities
     links
     list_directory
     long_path
@@ -58,6 +59,7 @@ fixtures! {
     own_filter_errno
     own_filter_trace
     own_listener
+    own_tracer
     page_crossing
     page_edge
     passed_dirfd

@@ -205,6 +205,7 @@ engines! {
         group_stop
         int80_open
         io_uring
+        keep_capabilities
         links
         list_directory
         long_path
@@ -218,6 +219,7 @@ engines! {
         own_filter_errno
         own_filter_trace
         own_listener
+        own_tracer
         page_crossing
         page_edge
         passed_dirfd

@@ -145,3 +145,23 @@ pub fn set_number(tid: Tid, registers: &Registers) -> nix::Result<()> {
         Ok(())
     }
 }
+
+/// Has a thread in a seccomp stop not make its call, which fails with ENOSYS, as the kernel has
+/// it fail where a filter asks for a tracer that is not there (seccomp(2), SECCOMP_RET_TRACE).
+///
+/// # Errors
+/// As [`registers`].
+pub fn refuse_call(tid: Tid) -> nix::Result<()> {
+    let mut registers = registers(tid)?;
+    #[cfg(target_arch = "x86_64")]
+    {
+        registers.orig_rax = u64::MAX;
+        registers.rax = -i64::from(libc::ENOSYS) as u64;
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        super::ptrace::set_system_call(tid, -1)?;
+        registers.regs[0] = -i64::from(libc::ENOSYS) as u64;
+    }
+    set_registers(tid, registers)
+}

@@ -144,6 +144,8 @@ impl<T: Tracees> Observer<T> {
             Shape::Namespace => self.on_namespace(tid, call, args),
             Shape::Seccomp => self.on_seccomp(args),
             Shape::IoUring => self.on_io_uring(tid),
+            Shape::Spawn => self.on_spawn(tid, call, args),
+            Shape::Ptrace => self.on_ptrace(tid, args),
             // The ptrace loop sees to these.
             Shape::Identity | Shape::Prctl => {}
         }

@@ -125,6 +125,10 @@ pub enum Shape {
     Prctl,
     /// io_uring_setup(2): what is opened through a ring passes by every tracer.
     IoUring,
+    /// Starts a child or a thread: only CLONE_UNTRACED matters.
+    Spawn,
+    /// ptrace(2): a process has one tracer.
+    Ptrace,
 }
 
 /// A call that names files.
@@ -178,6 +182,8 @@ macro_rules! calls {
     (@ seccomp) => { Shape::Seccomp };
     (@ identity) => { Shape::Identity };
     (@ prctl) => { Shape::Prctl };
+    (@ spawn) => { Shape::Spawn };
+    (@ ptrace) => { Shape::Ptrace };
     (@ io_uring) => { Shape::IoUring };
 }
 
@@ -284,6 +290,9 @@ pub const CALLS: &[Call] = calls! {
     "setfsgid32" identity();
     "prctl" prctl();
     "io_uring_setup" io_uring();
+    "clone" spawn();
+    "clone3" spawn();
+    "ptrace" ptrace();
 };
 
 impl Call {

@@ -4,6 +4,7 @@ use super::admit::Admission;
 use super::threads::ProcThreads;
 use super::{Choice, Engine};
 use crate::sys::{self, StopInfo, SyscallEntry, Tid};
+use crate::tracer::filter::OURS;
 use crate::tracer::observe::{AtStake, Observer};
 use crate::tracer::stop::{End, Stop};
 use crate::tracer::syscall::Table;
@@ -290,6 +291,11 @@ impl<'a, T: Tracees> Follower<'a, T> {
             }
         }
         match info {
+            // A filter of the application's own has asked for a tracer, and there would be none.
+            StopInfo::Entry(entry) if entry.told.is_some_and(|told| told != OURS) => {
+                let _ = sys::refuse_call(tid);
+                None
+            }
             StopInfo::Entry(entry) => self.on_entry(tid, &entry),
             _ => None,
         }
