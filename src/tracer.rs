@@ -15,3 +15,4 @@ pub mod visitors;
 
 mod credentials;
 mod holdings;
+mod namespaces;

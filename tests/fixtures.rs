@@ -35,6 +35,7 @@ fixtures! {
     clone3
     create_files
     daemon
+    dynamic_32_bit
     exec_from_thread
     execveat
     exit_realtime_signal
@@ -57,6 +58,7 @@ fixtures! {
     own_filter_after_drop
     own_filter_before_drop
     own_filter_errno
+    own_filter_kinds
     own_filter_trace
     own_listener
     own_tracer
@@ -64,6 +66,7 @@ fixtures! {
     page_edge
     passed_dirfd
     prefix
+    private_mounts
     proc_self_fd
     realtime_signal
     rewritten_path

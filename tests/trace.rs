@@ -195,6 +195,7 @@ engines! {
         clone3
         create_files
         daemon
+        dynamic_32_bit
         exec_from_thread
         execveat
         exit_realtime_signal
@@ -217,6 +218,7 @@ engines! {
         own_filter_after_drop
         own_filter_before_drop
         own_filter_errno
+        own_filter_kinds
         own_filter_trace
         own_listener
         own_tracer
@@ -224,6 +226,7 @@ engines! {
         page_edge
         passed_dirfd
         prefix
+        private_mounts
         proc_self_fd
         realtime_signal
         rewritten_path

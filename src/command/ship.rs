@@ -4,11 +4,11 @@ use crate::cli::{ListedName, ProbedName, SelectArgs};
 use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, Manifest};
+use crate::mounts::Mounts;
 use crate::pack::{
     ImageConfig, LayerSummary, Output, dockerfile_with_losses, write_image, write_layer,
 };
 use crate::recording::{Loss, Recording};
-use crate::resolve::mounts::Mounts;
 use crate::resolve::patterns::{Patterns, parse_file};
 use crate::resolve::{Listed, Options, Probed, resolve};
 use anyhow::{Context, Result, bail};

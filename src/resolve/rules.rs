@@ -2,10 +2,10 @@
 //! files, and what the user excluded.
 
 use super::Options;
-use super::mounts::Mount;
 use crate::image_fs::{FileKind, ImageFs, walk};
 use crate::image_path::ImagePath;
 use crate::manifest::Exclusion;
+use crate::mounts::Mount;
 use crate::recording::Recording;
 
 /// What becomes of a path that something asked for.

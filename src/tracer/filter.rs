@@ -98,7 +98,7 @@ fn calls_of(abi: Abi, policy: Policy) -> Vec<Instruction> {
             (Some(Shape::Prctl), _) => if_hiding(),
             (Some(Shape::IoUring), _) if !policy.allow_io_uring => vec![give(NO_SUCH_CALL)],
             (Some(Shape::Spawn), _) if name == &"clone3" => continue,
-            (Some(Shape::Spawn), _) => if_untraced(hit),
+            (Some(Shape::Spawn), _) => if_told(hit),
             (_, Some((_, flags))) => unless_fstat(*flags, hit),
             (_, None) => vec![give(hit)],
         };
@@ -121,11 +121,14 @@ fn if_hiding() -> Vec<Instruction> {
     ]
 }
 
-/// clone(2) with CLONE_UNTRACED. The flags of clone3(2) are in memory, where no filter sees them.
-fn if_untraced(hit: u32) -> Vec<Instruction> {
+/// What the observer has to know of a new process.
+const TOLD_FLAGS: i32 = libc::CLONE_UNTRACED | libc::CLONE_NEWNS;
+
+/// clone(2) with one of these. The flags of clone3(2) are in memory, where no filter sees them.
+fn if_told(hit: u32) -> Vec<Instruction> {
     vec![
         load(low_half_of_argument(0)),
-        jump(JUMP_IF_ANY, libc::CLONE_UNTRACED as u32, 0, 1),
+        jump(JUMP_IF_ANY, TOLD_FLAGS as u32, 0, 1),
         give(hit),
         give(RET_ALLOW),
     ]
@@ -258,6 +261,7 @@ mod tests {
             };
             assert_eq!(with(libc::CLONE_VM | libc::SIGCHLD), RET_ALLOW);
             assert_eq!(with(libc::CLONE_UNTRACED | libc::SIGCHLD), RET_TRACE);
+            assert_eq!(with(libc::CLONE_NEWNS | libc::SIGCHLD), RET_TRACE);
         }
     }
 

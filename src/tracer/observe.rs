@@ -4,6 +4,7 @@
 mod bypass;
 mod created;
 mod cwds;
+mod elsewhere;
 mod exec;
 mod gaining;
 mod intent;
@@ -15,7 +16,7 @@ mod visitors;
 
 use super::gains::Hindrance;
 use super::memory::read_path;
-use super::syscall::{Base, Call, Deed, Follow, PathArgument, Shape};
+use super::syscall::{Base, Call, PathArgument, Shape};
 use super::tracees::{Link, NoLink, Tracees};
 use crate::event::Event;
 use crate::image_fs::ImageFs;
@@ -45,6 +46,8 @@ pub struct Observer<T> {
     cwds: Cwds,
     /// Whether any process may have a root directory of its own.
     roots_differ: bool,
+    /// Whether any process may have mounts of its own.
+    mounts_differ: bool,
     /// Whether a seccomp filter decides which calls reach us.
     behind_filter: bool,
     hindrance: Hindrance,
@@ -73,6 +76,7 @@ impl<T: Tracees> Observer<T> {
             programs: HashSet::new(),
             cwds: Cwds::default(),
             roots_differ: false,
+            mounts_differ: false,
             behind_filter: true,
             hindrance: Hindrance::default(),
             path: Vec::new(),
@@ -182,6 +186,9 @@ impl<T: Tracees> Observer<T> {
                 self.asked.remove(&tid);
             }
             return;
+        }
+        if self.is_elsewhere(tid) {
+            return self.on_path_elsewhere(tid, call, fd, path, intent);
         }
         let root = self.root_of(tid);
         if path[0] == b'/' {
@@ -313,6 +320,9 @@ impl<T: Tracees> Observer<T> {
             Err(NoLink::Nothing) => return,
             Err(NoLink::Forbidden) => return self.lose_hidden(tid, call, "directories"),
         };
+        let Some(directory) = self.here(tid, directory) else {
+            return;
+        };
         if !directory.as_bytes().starts_with(b"/proc/") {
             self.on_spelled(
                 tid,
@@ -327,32 +337,6 @@ impl<T: Tracees> Observer<T> {
                     empty_is_descriptor: false,
                 },
             );
-        }
-    }
-
-    fn on_namespace(&mut self, tid: Tid, call: &'static Call, args: &[u64; 6]) {
-        self.roots_differ = true;
-        let new_mounts = match call.name {
-            "chroot" => {
-                let argument = PathArgument {
-                    base: Base::Cwd,
-                    path: 0,
-                    deed: Deed::Use(Access::ENTER, Follow::Yes),
-                };
-                self.on_path_argument(tid, call, &argument, args);
-                false
-            }
-            "unshare" => args[0] & libc::CLONE_NEWNS as u64 != 0,
-            "setns" => args[1] == 0 || args[1] & libc::CLONE_NEWNS as u64 != 0,
-            _ => false,
-        };
-        if new_mounts {
-            let program = self.program_of(tid);
-            self.lose(format!(
-                "files that {program} reaches through mounts of its own ({}): they are looked \
-                 up as the container sees them",
-                call.name
-            ));
         }
     }
 

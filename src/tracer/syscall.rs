@@ -125,7 +125,7 @@ pub enum Shape {
     Prctl,
     /// io_uring_setup(2): what is opened through a ring passes by every tracer.
     IoUring,
-    /// Starts a child or a thread: only CLONE_UNTRACED matters.
+    /// Starts a child or a thread: only CLONE_UNTRACED and CLONE_NEWNS matter.
     Spawn,
     /// ptrace(2): a process has one tracer.
     Ptrace,

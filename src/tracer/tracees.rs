@@ -5,6 +5,8 @@ use super::credentials::as_tracee;
 use super::gains::Privileges;
 use super::holdings;
 use super::memory::Memories;
+use super::namespaces::Namespaces;
+use crate::image_fs::{HostFs, Walk, walk};
 use crate::image_path::ImagePath;
 use crate::sys::Tid;
 use nix::fcntl::{AT_FDCWD, AtFlags};
@@ -65,12 +67,25 @@ pub trait Tracees {
     fn holdings(&mut self, tid: Tid) -> Vec<(&'static str, ImagePath)>;
     /// The file that it was told to execute, as it was spelled.
     fn executed(&mut self, tid: Tid) -> Option<Vec<u8>>;
+    /// Whether it has a mount namespace of its own (mount_namespaces(7)): its links lead to where
+    /// that one shows their targets. `None` when that cannot be told.
+    fn is_elsewhere(&mut self, tid: Tid) -> Option<bool>;
+    /// Walks a path as the thread does, from its own root directory in its own mounts; the result
+    /// is seen from there.
+    ///
+    /// # Errors
+    /// When its root directory may not be looked at.
+    fn walk(&mut self, tid: Tid, path: &ImagePath, follow: bool) -> io::Result<Walk>;
+    /// Where we see what its mount namespace shows at this physical path, counted from the root
+    /// of that namespace. `None` where we do not.
+    fn seen_here(&mut self, tid: Tid, path: &ImagePath) -> Option<ImagePath>;
 }
 
 /// Real tracees.
 #[derive(Default)]
 pub struct ProcTracees {
     memories: Memories,
+    namespaces: Namespaces,
 }
 
 /// What the kernel appends to the name of a file that is gone (proc_pid_fd(5)).
@@ -159,5 +174,22 @@ impl Tracees for ProcTracees {
     fn executed(&mut self, tid: Tid) -> Option<Vec<u8>> {
         let memories = &mut self.memories;
         holdings::executed(tid, |at, buffer| memories.read(tid, at, buffer))
+    }
+
+    fn is_elsewhere(&mut self, tid: Tid) -> Option<bool> {
+        self.namespaces.is_elsewhere(tid)
+    }
+
+    fn walk(&mut self, tid: Tid, path: &ImagePath, follow: bool) -> io::Result<Walk> {
+        // The dot: the link itself is none that a walk may find.
+        let root = format!("/proc/{tid}/root/.");
+        as_tracee(tid, || {
+            fs::metadata(&root)?;
+            Ok(walk(&HostFs::new(&root), path, follow))
+        })
+    }
+
+    fn seen_here(&mut self, tid: Tid, path: &ImagePath) -> Option<ImagePath> {
+        self.namespaces.seen_here(tid, path)
     }
 }

@@ -49,6 +49,7 @@ impl<T: Tracees> Observer<T> {
                 0
             };
         }
+        self.mounts_differ |= flags & libc::CLONE_NEWNS as u64 != 0;
         if flags & libc::CLONE_UNTRACED as u64 != 0 {
             let program = self.program_of(tid);
             self.lose(format!(

@@ -13,7 +13,8 @@ impl<T: Tracees> Observer<T> {
     /// another thread than the leader it goes on under the leader's ID.
     pub fn on_exec(&mut self, tid: Tid, former: Tid) {
         self.on_program(tid, former);
-        if let Ok(program) = self.tracees.link(tid, Link::Program) {
+        let program = self.tracees.link(tid, Link::Program).ok();
+        if let Some(program) = program.and_then(|program| self.here(tid, program)) {
             self.check_gain(tid, &program);
         }
     }
@@ -29,7 +30,11 @@ impl<T: Tracees> Observer<T> {
             self.cwds.remember(tid, cwd);
         }
         self.tracees.on_start(tid);
-        let root = self.root_of(tid).unwrap_or_else(ImagePath::root);
+        let elsewhere = self.is_elsewhere(tid);
+        let root = match self.root_of(tid) {
+            Some(root) if !elsewhere => root,
+            _ => ImagePath::root(),
+        };
         let Ok(program) = self.tracees.link(tid, Link::Program) else {
             if asked.is_none() {
                 self.lose(
@@ -38,6 +43,10 @@ impl<T: Tracees> Observer<T> {
                         .to_owned(),
                 );
             }
+            return;
+        };
+        // On a mount that we do not see it is no part of the image.
+        let Some(program) = self.here(tid, program) else {
             return;
         };
         let environment = match self.tracees.environment(tid) {
@@ -50,7 +59,11 @@ impl<T: Tracees> Observer<T> {
                 Vec::new()
             }
         };
-        let file = asked.map(|place| place.path).or_else(|| self.executed(tid));
+        let file = match asked {
+            Some(place) => Some(place.path),
+            None if elsewhere => None,
+            None => self.executed(tid),
+        };
         let exec = Exec {
             cwd: self.cwd_within(tid, &root),
             root,
@@ -66,6 +79,7 @@ impl<T: Tracees> Observer<T> {
     /// The current directory as a process with this root sees it.
     pub(super) fn cwd_within(&mut self, tid: Tid, root: &ImagePath) -> Option<ImagePath> {
         let cwd = self.directory(tid, Link::Cwd).ok()?;
+        let cwd = self.here(tid, cwd)?;
         if root.is_root() {
             Some(cwd)
         } else {
