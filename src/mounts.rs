@@ -83,6 +83,11 @@ impl Mount {
     pub fn is_pseudo(&self) -> bool {
         PSEUDO.contains(&self.fs_type.as_str())
     }
+
+    /// Whether a process serves it (FUSE).
+    pub fn is_served(&self) -> bool {
+        matches!(self.fs_type.as_str(), "fuse" | "fuseblk") || self.fs_type.starts_with("fuse.")
+    }
 }
 
 impl Mounts {

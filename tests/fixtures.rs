@@ -43,6 +43,7 @@ fixtures! {
     exit_status
     fchdir_relative
     fork_storm
+    fuse_server
     group_stop
     int80_open
     io_uring

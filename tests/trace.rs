@@ -203,6 +203,7 @@ engines! {
         exit_status
         fchdir_relative
         fork_storm
+        fuse_server
         group_stop
         int80_open
         io_uring

@@ -36,6 +36,7 @@ configure() {
       ;;
     *) die "no such configuration: '$2'" ;;
   esac
+  [ "$containers" != docker ] || options+=("${docker_options[@]}")
   case $2 in user | cap-drop) tmpfs_options=:uid=${user%:*},gid=${user#*:} ;; esac
   case $2 in
     user | cap-drop | read-only) for place in "${writable[@]}"; do options+=(--tmpfs "$place$tmpfs_options"); done ;;

@@ -10,6 +10,7 @@
 #   absent=(…)         paths that the micro image must not have
 #   user=UID:GID       an ordinary user as whom it works too
 #   capless=yes        it works as root without any capability
+#   docker_options=(…) further options for Docker's containers (health checks, which podman leaves to systemd)
 #   writable=(…)       where it must write, when its user or its file system would not allow it
 #   explained=(…)      patterns 'CONFIGURATION PATH', with the reason as a comment: what full privileges
 #                      ship and this configuration rightly does not
@@ -24,7 +25,7 @@ step() { echo "$1" >"$directory/step"; }
 
 # load_case NAME: its settings and functions.
 load_case() {
-  packages=() changes=() absent=() writable=() explained=() gains=() gains_in=()
+  packages=() changes=() docker_options=() absent=() writable=() explained=() gains=() gains_in=()
   port=8080 ends=stopped status=0 user='' capless=no from_scratch=no
   further_checks() { :; }
   # shellcheck source=/dev/null

@@ -1,5 +1,6 @@
 //! `micropacker run`: trace, resolve, pack.
 
+use super::image::ImageWish;
 use super::ship::{Outputs, Shipped, options, ship, summary};
 use super::start::{Startable, environment, manner};
 use super::{Failure, current_directory, one_line, start_logging};
@@ -14,7 +15,7 @@ use crate::supervisor::{Request, Traced, end_like, supervise};
 use crate::tracer::visitors;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,17 +24,20 @@ use std::time::Duration;
 /// Runs the command to its end and writes the outputs. Gives the application's exit status.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     start_logging(&args.log);
-    let Some(startable) = Startable::find(&args.command)? else {
+    let image = ImageWish::new(&args.image)?;
+    let command = command_of(args, &image);
+    let Some(startable) = Startable::find(&command)? else {
         return Err(Failure::new(
             exit::USAGE,
-            "no command to trace: give one behind '--', as in 'micropacker -- /entrypoint.sh'",
+            "no command to trace: give one behind '--', as in 'micropacker -- /entrypoint.sh', or \
+             the image's own with --image-config",
         )
         .into());
     };
-    let packer = Arc::new(Packer::new(args)?);
+    let packer = Arc::new(Packer::new(args, image)?);
     let traced = supervise(Request {
         command: startable.command.clone(),
-        context: context(&args.command)?,
+        context: context(&command)?,
         manner: manner(&args.engine),
         visitors: match args.visitors {
             VisitorsName::Auto => visitors::Wish::Auto,
@@ -43,6 +47,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
         pack: pack_now(&packer),
         outputs: packer.absolute_outputs(),
+        kept: packer.outputs.descriptors(),
     })
     .map_err(|error| startable.failure(&error))?;
     tracing::debug!(
@@ -53,13 +58,36 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     );
     let packed = packer.pack(&traced.recording);
     tell_waiting(&traced, &packer, &packed);
+    let packed = packed?;
     tracing::info!(
         "{}; traced by {}",
-        summary(&packer.outputs, &packed?),
+        summary(&packer.outputs, &packed),
         traced.choice.engine
     );
+    if args.strict && packed.lost > 0 {
+        return Err(Failure::new(
+            exit::OUTPUT,
+            format!(
+                "the outputs are written and may lack files: {} different losses were told; \
+                 without --strict that is no failure",
+                packed.lost
+            ),
+        )
+        .into());
+    }
     end_like(traced.end);
     Ok(ExitCode::from(traced.end.exit_status()))
+}
+
+/// The command behind `--`, or else what a container of the image starts.
+fn command_of(args: &RunArgs, image: &ImageWish) -> Vec<OsString> {
+    match &image.original {
+        Some(original) if args.command.is_empty() => {
+            let words = original.entrypoint.iter().chain(&original.cmd);
+            words.cloned().map(OsString::from_vec).collect()
+        }
+        _ => args.command.clone(),
+    }
 }
 
 /// Writes the outputs, as often as it is asked to.
@@ -71,7 +99,7 @@ struct Packer {
 }
 
 impl Packer {
-    fn new(args: &RunArgs) -> Result<Self> {
+    fn new(args: &RunArgs, image: ImageWish) -> Result<Self> {
         let options = options(&args.select, Path::new("/"))
             .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?;
         let outputs = Outputs {
@@ -79,6 +107,7 @@ impl Packer {
             artifacts: args.artifacts.clone(),
             tag: args.tag.clone(),
             keep_env: args.keep_env.clone(),
+            image,
         };
         outputs.check()?;
         Ok(Self {

@@ -1,20 +1,26 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
-use crate::cli::{ListedName, ProbedName, SelectArgs};
-use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
+use super::file_list::file_list;
+use super::image::ImageWish;
+use crate::cli::{ListedName, PresetName, ProbedName, SelectArgs};
+use crate::image_fs::{FileTime, HostFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, Manifest};
 use crate::mounts::Mounts;
 use crate::pack::{
-    ImageConfig, LayerSummary, Output, dockerfile_with_losses, write_image, write_layer,
+    ImageConfig, LayerSummary, Output, descriptor_of, dockerfile_with_losses, write_image,
+    write_layer,
 };
 use crate::recording::{Loss, Recording};
 use crate::resolve::patterns::{Patterns, parse_file};
+use crate::resolve::presets::Preset;
 use crate::resolve::{Listed, Options, Probed, resolve};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +38,8 @@ pub struct Outputs {
     pub tag: Option<String>,
     /// Variables to keep although they look like secrets.
     pub keep_env: Vec<String>,
+    /// What the image is started with, where that is not what was traced.
+    pub image: ImageWish,
 }
 
 /// What was written.
@@ -40,6 +48,8 @@ pub struct Shipped {
     pub manifest: Manifest,
     /// The tarball.
     pub layer: LayerSummary,
+    /// How many different losses were told.
+    pub lost: usize,
 }
 
 impl Outputs {
@@ -76,6 +86,12 @@ impl Outputs {
         let beside = artifacts
             .flat_map(|artifacts| [IMAGE, DOCKERFILE, FILES].map(|name| artifacts.join(name)));
         std::iter::once(self.rootfs.clone()).chain(beside).collect()
+    }
+
+    /// The descriptors that they are written through, where they are named so: ours to keep.
+    pub fn descriptors(&self) -> BTreeSet<RawFd> {
+        let places = std::iter::once(&self.rootfs).chain(&self.artifacts);
+        places.filter_map(|place| descriptor_of(place)).collect()
     }
 
     /// Whether they can be written more than once: a stream has been read by then.
@@ -125,6 +141,9 @@ pub fn ship(
         tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
     }
     tell(&manifest.losses);
+    for hint in &manifest.hints {
+        tracing::info!("{hint}");
+    }
     let mut rootfs = Output::create(&outputs.rootfs)?;
     let layer = write_layer(fs, &manifest, &mut rootfs)
         .with_context(|| format!("cannot write {}", outputs.rootfs.display()))?;
@@ -138,12 +157,19 @@ pub fn ship(
             layer.sparse_entries
         );
     }
-    if let Some(artifacts) = &outputs.artifacts {
-        write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?;
-    }
-    Ok(Shipped { manifest, layer })
+    let lost_of_artifacts = match &outputs.artifacts {
+        Some(artifacts) => write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?,
+        None => 0,
+    };
+    let lost = manifest.losses.len() + layer.losses.len() + lost_of_artifacts;
+    Ok(Shipped {
+        manifest,
+        layer,
+        lost,
+    })
 }
 
+/// Gives how many different losses it told.
 fn write_artifacts(
     fs: &HostFs,
     recording: &Recording,
@@ -151,17 +177,8 @@ fn write_artifacts(
     layer: &LayerSummary,
     outputs: &Outputs,
     artifacts: &Path,
-) -> Result<()> {
-    let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
-    let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
-    keep_home_without_passwd(&mut config, recording, manifest);
-    if !secrets.is_empty() {
-        tracing::warn!(
-            "left out of the image because they look like secrets: {}; keep one with --keep-env \
-             NAME, or give them when the container is started",
-            secrets.join(", ")
-        );
-    }
+) -> Result<usize> {
+    let config = image_config(recording, manifest, outputs)?;
     let rootfs_name = outputs
         .rootfs
         .file_name()
@@ -169,7 +186,7 @@ fn write_artifacts(
     let (dockerfile, losses) = dockerfile_with_losses(&config, &rootfs_name.to_string_lossy());
     tell(&losses);
     write_whole(&artifacts.join(DOCKERFILE), &dockerfile)?;
-    write_whole(&artifacts.join(FILES), &file_list(fs, manifest))?;
+    write_whole(&artifacts.join(FILES), &file_list(fs, manifest, FILES))?;
 
     let mut tarball = File::open(&outputs.rootfs)
         .with_context(|| format!("cannot read {} again", outputs.rootfs.display()))?;
@@ -187,7 +204,36 @@ fn write_artifacts(
     image.commit()?;
     tell(&written.losses);
     tracing::debug!("{}: {}", path.display(), written.manifest_digest);
-    Ok(())
+    Ok(losses.len() + written.losses.len())
+}
+
+/// That of the original image where it is known, else that of the traced command.
+fn image_config(
+    recording: &Recording,
+    manifest: &Manifest,
+    outputs: &Outputs,
+) -> Result<ImageConfig> {
+    let mut config = match &outputs.image.original {
+        Some(original) => original.clone(),
+        None => {
+            let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
+            let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
+            keep_home_without_passwd(&mut config, recording, manifest);
+            if !secrets.is_empty() {
+                tracing::warn!(
+                    "left out of the image because they look like secrets: {}; keep one with \
+                     --keep-env NAME, or give them when the container is started",
+                    secrets.join(", ")
+                );
+            }
+            config
+        }
+    };
+    outputs
+        .image
+        .apply(&mut config)
+        .map_err(anyhow::Error::msg)?;
+    Ok(config)
 }
 
 /// The engine sets HOME from the image's `/etc/passwd`. An application that never read that
@@ -216,27 +262,11 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The ancestor's list: one path a line. A listed directory would bring in all below it, so
-/// only one that is empty is listed; a name that holds a newline cannot be.
-fn file_list(fs: &HostFs, manifest: &Manifest) -> Vec<u8> {
-    let mut list = Vec::new();
-    for (path, entry) in &manifest.entries {
-        let is_full = || !matches!(fs.list(path), Ok(names) if names.is_empty());
-        if entry.kind == FileKind::Directory && is_full() {
-            continue;
-        }
-        if path.as_bytes().contains(&b'\n') {
-            tracing::warn!("{path} is not in {FILES}: a name in it cannot hold a newline");
-            continue;
-        }
-        list.extend_from_slice(path.as_bytes());
-        list.push(b'\n');
-    }
-    list
-}
-
 /// <https://reproducible-builds.org/specs/source-date-epoch/>
-fn source_date_epoch() -> Result<Option<FileTime>> {
+///
+/// # Errors
+/// When the variable holds no number.
+pub fn source_date_epoch() -> Result<Option<FileTime>> {
     let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else {
         return Ok(None);
     };
@@ -305,7 +335,8 @@ pub fn options(select: &SelectArgs, root: &Path) -> Result<Options> {
         },
         include: Patterns::new(include).context("--include")?,
         exclude: Patterns::new(bytes_of(&select.exclude)).context("--exclude")?,
-        include_exe: bytes_of(&select.include_exe),
+        include_exe: include_exe(select),
+        presets: select.preset.iter().copied().map(preset).collect(),
         include_mounts: select
             .include_mount
             .iter()
@@ -318,6 +349,23 @@ pub fn options(select: &SelectArgs, root: &Path) -> Result<Options> {
         mounts: mounts(root)?,
         ..Options::default()
     })
+}
+
+/// A shell is a program like any other, under the name that scripts know.
+fn include_exe(select: &SelectArgs) -> Vec<Vec<u8>> {
+    let shell = select.include_shell.then(|| b"/bin/sh".to_vec());
+    let named = bytes_of(&select.include_exe);
+    named.into_iter().chain(shell).collect()
+}
+
+fn preset(name: PresetName) -> Preset {
+    match name {
+        PresetName::CaCertificates => Preset::CaCertificates,
+        PresetName::Nss => Preset::Nss,
+        PresetName::Tzdata => Preset::Tzdata,
+        PresetName::Locales => Preset::Locales,
+        PresetName::PythonPackage => Preset::PythonPackage,
+    }
 }
 
 /// The mount table matters where we look at `/`; in an unpacked image nothing is mounted.

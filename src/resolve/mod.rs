@@ -11,6 +11,8 @@ mod loader;
 /// Globs over absolute paths.
 pub mod patterns;
 mod plan;
+/// Named sets of files.
+pub mod presets;
 mod programs;
 mod rules;
 mod script;
@@ -28,6 +30,7 @@ use closure::Closures;
 pub use list::{ListReport, add_interpreter, from_list};
 use patterns::Patterns;
 use plan::{Plan, Wish};
+use presets::Preset;
 use programs::{Programs, Setting};
 use rules::Rules;
 
@@ -68,6 +71,8 @@ pub struct Options {
     pub exclude: Patterns,
     /// `--include-exe`: programs by name or path.
     pub include_exe: Vec<Vec<u8>>,
+    /// `--preset`: named sets of files.
+    pub presets: Vec<Preset>,
     /// `--include-mount`: files at or below these paths, on their own mount, are taken too.
     pub include_mounts: Vec<ImagePath>,
     /// Micropacker's binary and outputs: physical paths, of files or of whole directories.
@@ -87,6 +92,7 @@ impl Default for Options {
             include: Patterns::none(),
             exclude: Patterns::none(),
             include_exe: Vec::new(),
+            presets: Vec::new(),
             include_mounts: Vec::new(),
             own: Vec::new(),
             mounts: Mounts::none(),
@@ -119,8 +125,16 @@ fn resolve_with(
     take_wishes(&mut plan, &mut programs, recording, options);
     programs.run(&mut plan);
     uses::take_listings(&mut plan, &listings, options);
+    if options.presets.contains(&Preset::PythonPackage) {
+        let setting = Setting::of_context(&recording.context);
+        presets::complete_python(&mut plan, &mut programs, &setting);
+        programs.run(&mut plan);
+    }
     take_what_every_image_has(&mut plan, recording);
     programs.tell_missing(&mut plan);
+    for (preset, why) in presets::suggest(&plan, recording, &options.presets) {
+        plan.hint(format!("--preset {} may be needed: {why}", preset.name()));
+    }
     plan.finish(recording.losses.iter().cloned())
 }
 
@@ -131,6 +145,9 @@ fn take_wishes(plan: &mut Plan, programs: &mut Programs, recording: &Recording, 
     }
     for name in &options.include_exe {
         include::include_exe(plan, programs, name, &setting);
+    }
+    for preset in &options.presets {
+        presets::take(plan, programs, *preset, &setting);
     }
     let idle: Vec<String> = plan
         .rules()

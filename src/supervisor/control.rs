@@ -23,7 +23,7 @@ use census::Census;
 pub use client::{Connection, FindError};
 use joined::Registry;
 use protocol::{Answer, Main, Packed, Refusal, Status, line};
-pub use session::{Session, SessionEmitter};
+pub use session::{Session, SessionEmitter, Telling};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::ffi::OsStrExt;
@@ -58,6 +58,8 @@ pub struct About {
     pub outputs: Vec<PathBuf>,
     /// Writes them.
     pub pack: PackNow,
+    /// Hears of the processes of micropacker itself that connect.
+    pub greet: Box<dyn Fn(Tid) + Send + Sync>,
 }
 
 /// What the threads of the control socket share with the ptrace loop.

@@ -5,11 +5,12 @@ use super::witness::Witness;
 use super::{Manner, SuperviseError, resources};
 use crate::event::Event;
 use crate::image_fs::HostFs;
-use crate::sys::{self, Session, Tid};
+use crate::sys::{self, SavedSignals, Session, Tid};
 use crate::tracer::engine::{self, Choice, Engine, Follower, Outcome, Watcher};
 use crate::tracer::gains::Hindrance;
-use crate::tracer::launch::{Command, Launched, launch};
+use crate::tracer::launch::{Command, Launched, Seizable, launch};
 use crate::tracer::observe::Observer;
+use crate::tracer::served::{Served, SparedFs};
 use crate::tracer::stop::End;
 use crate::tracer::tracees::ProcTracees;
 use crate::tracer::visitors::{self, Search, Visitors};
@@ -17,16 +18,19 @@ use nix::errno::Errno;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// A command that is traced and waits for its tracer to be ready.
-pub struct Started {
-    launched: Launched,
-    choice: Choice,
-    witness: Option<Witness>,
+/// What is settled before a command is started.
+pub struct Ground {
+    /// How it will be traced.
+    pub choice: Choice,
+    /// Signals as it will find them.
+    pub signals: SavedSignals,
+    /// Where it will stand.
+    pub session: Session,
 }
 
-impl Started {
-    /// Starts it. Call it before another thread is started.
-    pub fn new(command: &Command, manner: Manner) -> Result<Self, SuperviseError> {
+impl Ground {
+    /// Takes over our signals and our place. Call it before another thread is started.
+    pub fn prepare(manner: Manner) -> Result<Self, SuperviseError> {
         // A tracer that was started from a file it may not read is not dumpable, its child would
         // inherit that, and could not be seized.
         let _ = nix::sys::prctl::set_dumpable(true);
@@ -38,9 +42,32 @@ impl Started {
         if let Some(step_down) = &choice.step_down {
             tracing::warn!("{step_down}");
         }
-        let saved = sys::take_over_signals();
-        let session = Session::take_place();
-        let launched = launch(command, &choice, &saved, &session)?;
+        Ok(Self {
+            choice,
+            signals: sys::take_over_signals(),
+            session: Session::take_place(),
+        })
+    }
+}
+
+/// A command that is traced and waits for its tracer to be ready.
+pub struct Started {
+    launched: Launched,
+    choice: Choice,
+    witness: Option<Witness>,
+    /// Whether we stop when it stops.
+    stops_along: bool,
+}
+
+impl Started {
+    /// Starts it. Call it before another thread is started.
+    pub fn new(command: &Command, manner: Manner) -> Result<Self, SuperviseError> {
+        let Ground {
+            choice,
+            signals,
+            session,
+        } = Ground::prepare(manner)?;
+        let launched = launch(command, &choice, &signals, &session)?;
         // The terminal is the application's now.
         let shares_group = matches!(session, Session::Ours);
         drop(session);
@@ -50,6 +77,19 @@ impl Started {
             launched,
             choice,
             witness,
+            stops_along: shares_group,
+        })
+    }
+
+    /// One that another process has started.
+    pub fn by_another(seizable: Seizable, choice: Choice) -> Result<Self, SuperviseError> {
+        let launched = seizable.attach(&choice)?;
+        raise_own_file_limit();
+        Ok(Self {
+            launched,
+            choice,
+            witness: None,
+            stops_along: false,
         })
     }
 
@@ -68,13 +108,14 @@ impl Started {
     pub fn follow(
         mut self,
         stop_timeout: Option<Duration>,
-        (wish, hush): (visitors::Wish, visitors::Hush),
+        (wish, ties): (visitors::Wish, (visitors::Hush, visitors::Colleagues)),
         emit: impl FnMut(Event) + Send + 'static,
         on_change: impl FnMut(Tid, bool),
     ) -> Result<End, SuperviseError> {
+        let served = Served::new();
         let observer = Observer::new(
-            ProcTracees::default(),
-            Box::new(HostFs::new("/")),
+            ProcTracees::sparing(served.clone()),
+            Box::new(SparedFs::new(HostFs::new("/"), served)),
             Box::new(emit),
         );
         let observer = observer.hindering(Hindrance {
@@ -85,8 +126,13 @@ impl Started {
             Engine::SyscallStop => observer.without_filter(),
             _ => observer,
         }));
-        let signals = SignalThread::start(self.launched.pid, stop_timeout, self.witness.take())
-            .map_err(resources)?;
+        let signals = SignalThread::start(
+            self.launched.pid,
+            stop_timeout,
+            self.witness.take(),
+            self.stops_along,
+        )
+        .map_err(resources)?;
         if let Some(listener) = self.launched.listener.take() {
             let observer = Arc::clone(&observer);
             std::thread::Builder::new()
@@ -105,7 +151,7 @@ impl Started {
             visitors: wish,
             released: self.choice.releases_gains,
         };
-        let visitors = Visitors::start(search, hush, &observer).map_err(resources)?;
+        let visitors = Visitors::start(search, ties, &observer).map_err(resources)?;
         self.launched.go();
         let mut watchers = Watchers { signals, on_change };
         let follower = Follower::new(self.launched.pid, &self.choice, &observer, &mut watchers);

@@ -53,6 +53,13 @@ pub fn close_all_but(kept: RawFd) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Lets this process trace us where Yama asks for that, since it is no ancestor of ours
+/// (prctl(2), PR_SET_PTRACER).
+pub fn permit_tracer(tracer: Tid) {
+    // SAFETY: plain numbers. Without Yama it is refused, and not needed.
+    unsafe { libc::prctl(libc::PR_SET_PTRACER, tracer) };
+}
+
 /// Takes ownership of a descriptor that recvmsg(2) has just made for us.
 pub fn own_fd(fd: RawFd) -> OwnedFd {
     // SAFETY: the descriptor is new, so nobody else owns it.
@@ -78,17 +85,38 @@ pub fn wait_any(block: bool) -> nix::Result<Option<(Tid, WaitStatus)>> {
 
 /// Whether waitpid(2) has something to tell of this child, which is left to it.
 pub fn has_news(child: Tid) -> bool {
-    peek(child).is_ok_and(|news| news)
+    peek(child, libc::WSTOPPED).is_ok_and(|news| news)
+}
+
+/// Whether a child that somebody else traces has gone on or ended since it stopped.
+pub fn has_gone_on(child: Tid) -> bool {
+    peek(child, libc::WCONTINUED).is_ok_and(|news| news)
+}
+
+/// Waits for a child that somebody else traces to stop, go on or end, as its parent sees it.
+///
+/// # Errors
+/// ECHILD when it is none of ours.
+pub fn wait_as_parent(child: Tid) -> nix::Result<WaitStatus> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is a valid place for the one word that the kernel writes.
+        match unsafe { libc::waitpid(child, &raw mut status, libc::WUNTRACED | libc::WCONTINUED) } {
+            -1 if Errno::last() == Errno::EINTR => {}
+            -1 => return Err(Errno::last()),
+            _ => return Ok(status),
+        }
+    }
 }
 
 /// Whether this is a child of ours that was not reaped.
 pub fn is_child(pid: Tid) -> bool {
-    peek(pid).is_ok()
+    peek(pid, libc::WSTOPPED).is_ok()
 }
 
-/// waitid(2) that takes nothing away.
-fn peek(child: Tid) -> nix::Result<bool> {
-    let flags = libc::WEXITED | libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+/// waitid(2) for its end or this, that takes nothing away.
+fn peek(child: Tid, what: i32) -> nix::Result<bool> {
+    let flags = libc::WEXITED | what | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
     // SAFETY: an all-zero siginfo is a valid value, and the kernel only writes to it.
     unsafe {
         let mut info: libc::siginfo_t = std::mem::zeroed();

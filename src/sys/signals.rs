@@ -92,9 +92,14 @@ fn change_mask(how: i32, mask: Mask) -> Mask {
 
 /// In the child before exec: mask and dispositions as micropacker itself was given them.
 pub fn reset_for_child(saved: &SavedSignals) {
-    set_disposition(libc::SIGPIPE, SIGPIPE_WAS_IGNORED.load(Ordering::Relaxed));
+    restore_sigpipe();
     set_disposition(libc::SIGCHLD, saved.sigchld_ignored);
     change_mask(libc::SIG_SETMASK, saved.mask);
+}
+
+/// Before exec: SIGPIPE as micropacker itself was given it.
+pub fn restore_sigpipe() {
+    set_disposition(libc::SIGPIPE, SIGPIPE_WAS_IGNORED.load(Ordering::Relaxed));
 }
 
 /// A signal that was sent to us, with all that came along (sigaction(2), "siginfo_t").

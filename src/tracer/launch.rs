@@ -73,30 +73,90 @@ pub fn launch(
     signals: &SavedSignals,
     session: &Session,
 ) -> Result<Launched, LaunchError> {
-    let (ours, theirs) = socketpair(
-        AddressFamily::Unix,
-        SockType::SeqPacket,
-        None,
-        SockFlag::SOCK_CLOEXEC,
-    )
-    .map_err(LaunchError::Start)?;
-    let Some(pid) = sys::fork().map_err(LaunchError::Start)? else {
-        drop(ours);
-        session.begin();
-        run_child(command, choice, signals, &theirs);
-    };
-    drop(theirs);
-    let launched = attach(pid, &ours, choice);
-    match launched {
-        Ok(listener) => Ok(Launched {
+    Line::new()?
+        .start(command, choice, signals, session, None)?
+        .attach(choice)
+}
+
+/// Between a command's process and its tracer, before either of them is there: both may be
+/// children of a third.
+pub struct Line {
+    ours: OwnedFd,
+    theirs: OwnedFd,
+}
+
+impl Line {
+    /// # Errors
+    /// [`LaunchError::Start`].
+    pub fn new() -> Result<Self, LaunchError> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC,
+        )
+        .map_err(LaunchError::Start)?;
+        Ok(Self { ours, theirs })
+    }
+
+    /// Starts the command's process as a child of this one. It waits to be seized: by us, or by
+    /// the process `tracer`.
+    ///
+    /// # Errors
+    /// [`LaunchError::Start`].
+    pub fn start(
+        self,
+        command: &Command,
+        choice: &Choice,
+        signals: &SavedSignals,
+        session: &Session,
+        tracer: Option<Tid>,
+    ) -> Result<Seizable, LaunchError> {
+        let Some(pid) = sys::fork().map_err(LaunchError::Start)? else {
+            drop(self.ours);
+            if let Some(tracer) = tracer {
+                sys::permit_tracer(tracer);
+            }
+            session.begin();
+            run_child(command, choice, signals, &self.theirs);
+        };
+        Ok(self.to(pid))
+    }
+
+    /// The tracer's end of it, where somebody else has started the command's process.
+    pub fn to(self, pid: Tid) -> Seizable {
+        Seizable {
             pid,
-            listener,
-            channel: ours,
-        }),
-        Err(error) => {
-            let _ = sys::send_signal(pid, libc::SIGKILL);
-            let _ = sys::wait_for(pid);
-            Err(error)
+            channel: self.ours,
+        }
+    }
+}
+
+/// A command's process that waits to be seized. It ends when nobody is left who could.
+pub struct Seizable {
+    /// The process.
+    pub pid: Tid,
+    channel: OwnedFd,
+}
+
+impl Seizable {
+    /// Makes it a tracee of this thread, and has it install its filter.
+    ///
+    /// # Errors
+    /// It has ended then.
+    pub fn attach(self, choice: &Choice) -> Result<Launched, LaunchError> {
+        let Self { pid, channel } = self;
+        match attach(pid, &channel, choice) {
+            Ok(listener) => Ok(Launched {
+                pid,
+                listener,
+                channel,
+            }),
+            Err(error) => {
+                let _ = sys::send_signal(pid, libc::SIGKILL);
+                let _ = sys::wait_for(pid);
+                Err(error)
+            }
         }
     }
 }
@@ -151,10 +211,21 @@ impl Launched {
     }
 }
 
+/// Becomes the command, where others follow this process already. Comes back with what
+/// execve(2) said.
+pub fn become_command(command: &Command) -> Errno {
+    sys::restore_sigpipe();
+    sys::close_streams_as_at_start();
+    let Err(errno) = nix::unistd::execve(&command.file, &command.argv, &command.env);
+    errno
+}
+
 /// The child's side, up to execve(2).
 fn run_child(command: &Command, choice: &Choice, signals: &SavedSignals, channel: &OwnedFd) -> ! {
-    // Seized now.
-    hear(channel);
+    // Seized now, or never.
+    if hear(channel).is_none() {
+        sys::exit_now(1);
+    }
     if choice.engine != Engine::SyscallStop {
         match filter_self(choice) {
             Ok(listener) => tell(channel, READY, 0, listener.as_ref()),
@@ -166,6 +237,7 @@ fn run_child(command: &Command, choice: &Choice, signals: &SavedSignals, channel
     }
     hear(channel);
     sys::reset_for_child(signals);
+    sys::close_streams_as_at_start();
     let Err(errno) = nix::unistd::execve(&command.file, &command.argv, &command.env);
     tell(channel, EXEC_FAILED, errno as i32, None);
     sys::exit_now(1)

@@ -1,11 +1,14 @@
 //! Mount namespaces of tracees (mount_namespaces(7)): where we see what they see.
 
 use super::credentials::as_tracee;
+use super::served::{NOT_OURS, Served};
+use crate::image_fs::{HostFs, ImageFs, Meta, ReadAt};
 use crate::image_path::ImagePath;
-use crate::mounts::Mounts;
+use crate::mounts::{Mount, Mounts};
 use crate::sys::Tid;
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
@@ -42,4 +45,73 @@ impl Namespaces {
 fn namespace_of(tid: Tid) -> Option<u64> {
     let namespace = as_tracee(tid, || fs::metadata(format!("/proc/{tid}/ns/mnt")));
     namespace.ok().map(|meta| meta.ino())
+}
+
+/// The files of a thread with mounts of its own, from its root directory, but for those that a
+/// process serves and that are no part of the image: it may be waiting for us.
+pub struct TheirFs {
+    inner: HostFs,
+    theirs: Mounts,
+    ours: Mounts,
+    served: Served,
+}
+
+impl TheirFs {
+    /// As the thread sees them.
+    ///
+    /// # Errors
+    /// When it may not be looked at.
+    pub fn of(tid: Tid, served: Served) -> io::Result<Self> {
+        let table = |path: String| -> io::Result<Mounts> {
+            Mounts::parse(&fs::read(path)?).map_err(io::Error::other)
+        };
+        // The dot: the link itself is none that a walk may find.
+        let root = format!("/proc/{tid}/root");
+        fs::read_link(&root)?;
+        Ok(Self {
+            inner: HostFs::new(root + "/."),
+            theirs: table(format!("/proc/{tid}/mountinfo"))?,
+            ours: table("/proc/thread-self/mountinfo".to_owned())?,
+            served,
+        })
+    }
+
+    fn spare(&self, path: &ImagePath) -> io::Result<()> {
+        let mount = self.theirs.of(path);
+        let spared = mount.is_some_and(Mount::is_served) && {
+            let here = self.ours.showing(&self.theirs, path);
+            here.is_none_or(|here| self.served.holds(&here))
+        };
+        if spared {
+            return Err(NOT_OURS.into());
+        }
+        Ok(())
+    }
+}
+
+impl ImageFs for TheirFs {
+    fn lstat(&self, path: &ImagePath) -> io::Result<Meta> {
+        self.spare(path)?;
+        self.inner.lstat(path)
+    }
+
+    fn read_link(&self, path: &ImagePath) -> io::Result<Vec<u8>> {
+        self.spare(path)?;
+        self.inner.read_link(path)
+    }
+
+    fn list(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
+        self.spare(path)?;
+        self.inner.list(path)
+    }
+
+    fn open(&self, path: &ImagePath) -> io::Result<Box<dyn ReadAt>> {
+        self.spare(path)?;
+        self.inner.open(path)
+    }
+
+    fn xattrs(&self, path: &ImagePath) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.spare(path)?;
+        self.inner.xattrs(path)
+    }
 }

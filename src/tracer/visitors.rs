@@ -6,6 +6,7 @@
 //! others, since the stops of an orphan that is handed to us as PID 1 are reported to the thread
 //! that is its parent, whichever thread traces it.
 
+mod colleagues;
 mod door;
 mod finder;
 mod guests;
@@ -15,10 +16,11 @@ mod opens;
 mod pids;
 mod process;
 
+pub use colleagues::Colleagues;
 pub use door::{Answer, Door};
 pub use finder::{Search, Visitors};
 pub use hush::Hush;
-pub use process::{Whereabouts, starter, status, whereabouts};
+pub use process::{Whereabouts, is_namesake, starter, status, whereabouts};
 
 /// The way in that loses nothing.
 pub const REMEDY: &str = "docker exec CONTAINER /micropacker exec -- COMMAND";

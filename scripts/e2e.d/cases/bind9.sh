@@ -4,7 +4,7 @@
 packages=(bind9)
 entrypoint=(/usr/sbin/named -g -4 -u bind -t /srv/jail -c /etc/named.conf)
 port=5353
-writable=(/srv/jail/run)
+writable=(/srv/jail/run /srv/jail/var/cache/bind)
 absent=(/usr/bin/perl /usr/bin/dpkg /srv/jail/etc/unused.zone)
 
 build() {

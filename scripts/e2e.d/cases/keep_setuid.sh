@@ -49,12 +49,13 @@ END
   put "$1" /guest.sh 755 <<'END'
 #!/bin/sh
 id -u
-change() { printf '%s\n' "$1" "$2" "$2" | passwd >/dev/null 2>&1 && echo changed || echo refused; }
+# Told apart, since a read-only file system has it fail.
+change() { printf '%s\n' "$1" "$2" "$2" | passwd >/dev/null 2>&1 && echo 'password changed' >&2; }
 echo sudo; sudo -n cat /etc/secret.txt 2>/dev/null || echo refused
 echo sudo to another; sudo -n -u other sh -c 'id -u; cat /etc/others.txt' 2>/dev/null || echo refused
 echo su; echo Harbour-77-Moss | su -c 'id -u; cat /etc/secret.txt' 2>/dev/null || echo refused
 echo passwd; passwd -S 2>/dev/null | cut -d ' ' -f 1,2 || echo refused
-echo passwd, there and back; change Saffron-42-Kite Turnip-93-Lamp; change Turnip-93-Lamp Saffron-42-Kite
+change Saffron-42-Kite Turnip-93-Lamp; change Turnip-93-Lamp Saffron-42-Kite
 echo capable; /gain/capable /etc/secret.txt 2>/dev/null || echo refused
 echo from a thread; python3 /gain/from_thread.py 2>/dev/null || echo refused
 echo ping; ping -c 1 127.0.0.1 >/dev/null 2>&1 && echo answered || echo refused
@@ -63,3 +64,13 @@ END
 }
 
 exercise() { :; }
+
+# There and back.
+further_checks() {
+  local run
+  step 'changing the password'
+  for run in original traced micro; do
+    [ "$(grep -c 'password changed' "$directory/$run.stderr")" -eq 2 ] ||
+      { echo "$run: the password was not changed" >&2; return 1; }
+  done
+}

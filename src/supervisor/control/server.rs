@@ -12,6 +12,7 @@ use crate::image_path::Escaped;
 use crate::recorder::{Recorder, RecorderHandle};
 use crate::recording::Loss;
 use crate::sys;
+use crate::tracer::visitors;
 use std::io::{self, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
@@ -98,6 +99,10 @@ fn answer(mut stream: &UnixStream, answer: &Answer) -> io::Result<()> {
 
 fn converse(shared: &Arc<Shared>, stream: UnixStream, writer: &UnixStream) -> Result<(), Refusal> {
     let peer = Peer::of(writer).map_err(|errno| broken(errno.into()))?;
+    // Before any answer, after which it may be gone.
+    if visitors::is_namesake(peer.pid) {
+        (shared.about.greet)(peer.pid);
+    }
     let mut lines = Lines::new(Timed::new(stream, PATIENCE));
     let Some(request) = lines.next(MAX_REQUEST).map_err(broken)? else {
         return Ok(());

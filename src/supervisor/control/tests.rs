@@ -36,6 +36,7 @@ impl Scene {
             main: 7,
             outputs: vec![PathBuf::from("/out/rootfs.tar")],
             pack: Arc::new(pack),
+            greet: Box::new(|_| {}),
         };
         Self {
             recorder,

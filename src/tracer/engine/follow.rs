@@ -279,13 +279,10 @@ impl<'a, T: Tracees> Follower<'a, T> {
                     observer.on_exec(tid, former);
                     return None;
                 }
-                Ok(Next::Hidden) => {
-                    observer.on_hidden(tid);
-                    return None;
-                }
+                // What is lost by it is told when it is: often nothing.
+                Ok(Next::Hidden) => return None,
                 Ok(Next::HiddenProgram(former)) => {
-                    observer.on_hidden(tid);
-                    observer.on_exec(tid, former);
+                    observer.on_hidden_exec(tid, former);
                     return None;
                 }
             }

@@ -1,5 +1,6 @@
 //! The thread that finds visitors, and keeps the log of opened files.
 
+use super::colleagues::Colleagues;
 use super::door::Door;
 use super::guests::{Finding, Guests};
 use super::hush::Hush;
@@ -48,7 +49,7 @@ impl Visitors {
     /// When no thread can be started.
     pub fn start<T: Tracees + Send + 'static>(
         search: Search,
-        hush: Hush,
+        (hush, colleagues): (Hush, Colleagues),
         observer: &Arc<Mutex<Observer<T>>>,
     ) -> io::Result<Option<Self>> {
         let takes_visitors = search.visitors.is_on();
@@ -72,6 +73,7 @@ impl Visitors {
             opened: Vec::new(),
             had_unfollowed: false,
             hush,
+            colleagues,
             is_ours: false,
         };
         if search.visitors == Wish::Full || search.released {
@@ -122,6 +124,7 @@ struct Finder<T> {
     hush: Hush,
     /// Whether anybody was not followed at the last beat.
     had_unfollowed: bool,
+    colleagues: Colleagues,
     /// Whether what the log tells next was opened by us, for all that is known.
     is_ours: bool,
 }
@@ -133,8 +136,9 @@ impl<T: Tracees> Finder<T> {
             self.guests.on_release(pid, lineage, now);
         }
         for pid in self.pids.next(now) {
-            if let Some(status) = status(pid) {
-                self.guests.on_sight(pid, status, now);
+            match status(pid) {
+                Some(status) => drop(self.guests.on_sight(pid, status, now)),
+                None => self.pids.on_absent(pid),
             }
         }
         self.ask(now);
@@ -143,6 +147,9 @@ impl<T: Tracees> Finder<T> {
     }
 
     fn ask(&mut self, now: Instant) {
+        for pid in self.colleagues.take() {
+            self.guests.on_colleague(pid, now);
+        }
         for (pid, answer) in self.door.answers() {
             self.guests.on_answer(pid, answer);
         }
@@ -163,8 +170,12 @@ impl<T: Tracees> Finder<T> {
         let known = self.door.note_incomplete();
         self.observer().lose(match finding {
             Finding::Missed(name) => format!(
-                "a process that entered the container from outside ({name}) ended before it \
-                 could be followed: {known}; run it as: {REMEDY}"
+                "a process that entered the container from outside ({}) ended before it \
+                 could be followed: {known}; run it as: {REMEDY}",
+                match name.as_str() {
+                    "" => "it had no time to tell its name",
+                    name => name,
+                }
             ),
             Finding::Refused(name) => format!(
                 "a process that entered the container from outside ({name}) may not be followed: \

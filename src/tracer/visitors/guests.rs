@@ -20,6 +20,25 @@ struct Guest {
     told: bool,
     /// As what it is followed.
     lineage: Lineage,
+    /// Whether it runs micropacker itself, as far as is known.
+    ours: bool,
+    /// Who has started it.
+    parent: Tid,
+}
+
+impl Guest {
+    fn new(ours: bool, now: Instant) -> Self {
+        Self {
+            since: now,
+            state: if ours { State::LetGo } else { State::Waits },
+            next: now,
+            name: String::new(),
+            told: false,
+            lineage: Lineage::Visitor,
+            ours,
+            parent: 0,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,19 +48,6 @@ enum State {
     Followed,
     /// Not to be followed as long as it runs what it runs.
     LetGo,
-}
-
-impl Guest {
-    fn new(lineage: Lineage, told: bool, now: Instant) -> Self {
-        Self {
-            since: now,
-            state: State::Waits,
-            next: now,
-            name: String::new(),
-            told,
-            lineage,
-        }
-    }
 }
 
 /// What the report has to tell.
@@ -99,7 +105,12 @@ impl Guests {
     /// was told what that costs.
     pub fn on_release(&mut self, pid: Tid, lineage: Lineage, now: Instant) {
         self.has_released |= lineage == Lineage::Command;
-        self.guests.insert(pid, Guest::new(lineage, true, now));
+        let guest = Guest {
+            lineage,
+            told: true,
+            ..Guest::new(false, now)
+        };
+        self.guests.insert(pid, guest);
     }
 
     /// Whether it matters who has entered from outside.
@@ -129,17 +140,42 @@ impl Guests {
         // Children of the command are traced from birth. Who is not, and is an orphan that we
         // were handed, is the child of somebody that was not.
         let orphan = self.own == 1 && status.parent == self.own;
-        let guest = if let Some(parent) = self.guests.get(&status.parent) {
-            Guest::new(parent.lineage, parent.told, now)
+        let (lineage, told) = if let Some(parent) = self.guests.get(&status.parent) {
+            (parent.lineage, parent.told)
         } else if orphan && self.has_released {
-            Guest::new(Lineage::Command, true, now)
+            (Lineage::Command, true)
         } else if (orphan || status.parent == 0) && self.takes_visitors {
-            Guest::new(Lineage::Visitor, false, now)
+            (Lineage::Visitor, false)
         } else {
             return false;
         };
+        // What micropacker starts, it traces by itself, if it is to be traced at all.
+        let ours = self.is_ours(status.parent);
+        let guest = Guest {
+            parent: status.parent,
+            lineage,
+            told,
+            ..Guest::new(ours, now)
+        };
         self.guests.insert(pid, guest);
         true
+    }
+
+    fn is_ours(&self, pid: Tid) -> bool {
+        self.guests.get(&pid).is_some_and(|guest| guest.ours)
+    }
+
+    /// A process that runs micropacker itself: it may have been seen already, and it may be gone.
+    pub fn on_colleague(&mut self, pid: Tid, now: Instant) {
+        if pid == self.own || self.ancestors.contains(&pid) {
+            return;
+        }
+        let guest = self.guests.entry(pid);
+        let guest = guest.or_insert_with(|| Guest::new(true, now));
+        guest.ours = true;
+        if guest.state == State::Waits {
+            guest.state = State::LetGo;
+        }
     }
 
     /// Takes in what the tracer said.
@@ -170,10 +206,10 @@ impl Guests {
     ) -> Option<Finding> {
         let guest = self.guests.get_mut(&pid)?;
         let Some(status) = status.filter(|status| status.runs) else {
-            let missed = guest.state == State::Waits && !guest.told;
-            let name = std::mem::take(&mut guest.name);
-            self.guests.remove(&pid);
-            return missed.then_some(Finding::Missed(name));
+            let gone = self.guests.remove(&pid)?;
+            // It may have been seen before it was known who had started it.
+            let missed = gone.state == State::Waits && !gone.told && !self.is_ours(gone.parent);
+            return missed.then_some(Finding::Missed(gone.name));
         };
         let age = now.saturating_duration_since(guest.since);
         if age >= PACES[0].0 {
@@ -184,8 +220,15 @@ impl Guests {
             guest.state = State::Followed;
             return None;
         }
+        let place = place();
+        guest.ours = match place {
+            Whereabouts::Ours => true,
+            Whereabouts::Here | Whereabouts::Elsewhere => false,
+            Whereabouts::Unknown => guest.ours,
+        };
         // A traced process that has lost its tracer was replaced by one of its untraced threads.
-        guest.state = match place() {
+        guest.state = match place {
+            _ if guest.ours => State::LetGo,
             _ if guest.lineage == Lineage::Command => State::Waits,
             Whereabouts::Here | Whereabouts::Unknown => State::Waits,
             // nsenter(1) may still be on its way to our mounts.
@@ -218,175 +261,4 @@ impl Guests {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ENTERED: Status = Status {
-        leader: 40,
-        leads: true,
-        parent: 0,
-        tracer: 0,
-        runs: true,
-    };
-    const TRACED: Status = Status {
-        tracer: 1,
-        ..ENTERED
-    };
-
-    fn guests() -> (Guests, Instant) {
-        (Guests::new(1, vec![]), Instant::now())
-    }
-
-    /// Looks at process 40.
-    fn look(
-        guests: &mut Guests,
-        status: Option<Status>,
-        place: Whereabouts,
-        now: Instant,
-    ) -> Option<Finding> {
-        guests.on_look(40, status, || place, || Some("cat".to_owned()), now)
-    }
-
-    fn is_wanted(guests: &Guests, now: Instant) -> bool {
-        guests.wanted(now).0 == [(40, Lineage::Visitor)]
-    }
-
-    #[test]
-    fn who_has_no_parent_here_and_no_tracer_has_entered() {
-        let (mut guests, now) = guests();
-        assert!(!guests.on_sight(1, ENTERED, now), "ourselves");
-        assert!(!guests.on_sight(40, TRACED, now));
-        let thread = Status {
-            leads: false,
-            ..ENTERED
-        };
-        assert!(!guests.on_sight(41, thread, now));
-        let zombie = Status {
-            runs: false,
-            ..ENTERED
-        };
-        assert!(!guests.on_sight(42, zombie, now));
-        assert!(guests.on_sight(40, ENTERED, now));
-        assert!(!guests.on_sight(40, ENTERED, now), "it is known already");
-        assert_eq!(guests.due(now), [40]);
-    }
-
-    #[test]
-    fn what_an_unfollowed_visitor_started_or_left_has_entered_too() {
-        let (mut guests, now) = guests();
-        let child = |parent| Status { parent, ..ENTERED };
-        assert!(!guests.on_sight(50, child(40), now));
-        guests.on_sight(40, ENTERED, now);
-        assert!(guests.on_sight(50, child(40), now));
-        assert!(guests.on_sight(60, child(1), now), "an orphan");
-    }
-
-    #[test]
-    fn whoever_started_us_is_never_followed() {
-        let now = Instant::now();
-        let mut guests = Guests::new(30, vec![20, 10]);
-        assert!(!guests.on_sight(10, ENTERED, now));
-        let child = Status {
-            parent: 30,
-            ..ENTERED
-        };
-        assert!(!guests.on_sight(31, child, now), "not yet traced");
-        assert!(guests.on_sight(40, ENTERED, now));
-    }
-
-    #[test]
-    fn one_that_waits_is_tried_until_it_is_followed() {
-        let (mut guests, now) = guests();
-        guests.on_sight(40, ENTERED, now);
-        assert_eq!(
-            look(&mut guests, Some(ENTERED), Whereabouts::Unknown, now),
-            None
-        );
-        assert!(is_wanted(&guests, now));
-        guests.on_answer(40, Answer::Followed);
-        assert!(!is_wanted(&guests, now));
-        assert_eq!(
-            look(&mut guests, Some(TRACED), Whereabouts::Here, now),
-            None
-        );
-        assert!(!is_wanted(&guests, now));
-        assert_eq!(look(&mut guests, None, Whereabouts::Unknown, now), None);
-        assert!(guests.due(now + LONG).is_empty());
-    }
-
-    #[test]
-    fn the_longer_one_waits_the_rarer_it_is_tried() {
-        let (mut guests, now) = guests();
-        guests.on_sight(40, ENTERED, now);
-        let pace = |guests: &Guests, age| guests.wanted(now + age).1;
-        assert_eq!(pace(&guests, Duration::ZERO), PACES[0].1);
-        assert_eq!(pace(&guests, PACES[0].0), PACES[1].1);
-        assert_eq!(pace(&guests, LONG), SLOWEST);
-        guests.on_sight(41, ENTERED, now + LONG);
-        assert_eq!(pace(&guests, LONG), PACES[0].1);
-    }
-
-    #[test]
-    fn one_that_lost_its_tracer_is_wanted_again() {
-        let (mut guests, now) = guests();
-        guests.on_sight(40, ENTERED, now);
-        look(&mut guests, Some(TRACED), Whereabouts::Here, now);
-        look(&mut guests, Some(ENTERED), Whereabouts::Here, now);
-        assert!(is_wanted(&guests, now));
-    }
-
-    #[test]
-    fn one_that_ends_unfollowed_was_missed() {
-        let (mut guests, now) = guests();
-        guests.on_sight(40, ENTERED, now);
-        look(&mut guests, Some(ENTERED), Whereabouts::Here, now);
-        let finding = look(&mut guests, None, Whereabouts::Unknown, now);
-        assert_eq!(finding, Some(Finding::Missed("cat".to_owned())));
-    }
-
-    #[test]
-    fn one_that_may_not_be_followed_is_told_once() {
-        let (mut guests, now) = guests();
-        guests.on_sight(40, ENTERED, now);
-        let later = now + LONG;
-        let finding = look(&mut guests, Some(ENTERED), Whereabouts::Here, later);
-        assert_eq!(finding, Some(Finding::Refused("cat".to_owned())));
-        assert!(is_wanted(&guests, later), "it may run another program soon");
-        let finding = look(&mut guests, Some(ENTERED), Whereabouts::Here, later);
-        assert_eq!(finding, None);
-    }
-
-    #[test]
-    fn one_with_other_mounts_or_our_own_program_is_let_go_until_that_changes() {
-        let (mut guests, now) = guests();
-        guests.on_sight(40, ENTERED, now);
-        for place in [Whereabouts::Elsewhere, Whereabouts::Ours] {
-            look(&mut guests, Some(ENTERED), place, now);
-            assert!(!is_wanted(&guests, now));
-        }
-        look(&mut guests, Some(ENTERED), Whereabouts::Here, now);
-        assert!(is_wanted(&guests, now));
-        look(&mut guests, Some(ENTERED), Whereabouts::Ours, now);
-        assert_eq!(look(&mut guests, None, Whereabouts::Unknown, now), None);
-    }
-
-    #[test]
-    fn what_was_let_go_and_what_it_starts_is_wanted_back_as_what_it_was() {
-        let now = Instant::now();
-        let mut guests = Guests::new(1, vec![]).without_visitors();
-        let child = |parent| Status { parent, ..ENTERED };
-        assert!(!guests.on_sight(50, ENTERED, now), "a visitor");
-        assert!(!guests.on_sight(50, child(1), now), "its orphan");
-        guests.on_release(40, Lineage::Command, now);
-        assert!(guests.on_sight(41, child(40), now));
-        assert!(guests.on_sight(42, child(1), now), "an orphan of it");
-        let of_command = |pid| (pid, Lineage::Command);
-        let all = [40, 41, 42].map(of_command);
-        assert_eq!(guests.wanted(now).0, all);
-        // Its own mounts are its own affair.
-        look(&mut guests, Some(ENTERED), Whereabouts::Elsewhere, now);
-        assert_eq!(guests.wanted(now).0, all);
-        let finding = look(&mut guests, None, Whereabouts::Unknown, now);
-        assert_eq!(finding, None, "that was told when it was let go");
-    }
-}
+mod tests;
