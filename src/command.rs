@@ -1,6 +1,7 @@
 //! One file a subcommand: turns arguments into calls, and errors into messages and exit codes.
 
 mod ctl;
+mod decided;
 mod elf;
 mod exec;
 mod file_list;
@@ -11,6 +12,7 @@ mod pack;
 mod run;
 mod ship;
 mod start;
+mod told;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;

@@ -7,6 +7,7 @@ pub mod launch;
 pub mod memory;
 pub mod observe;
 pub mod served;
+pub mod shield;
 pub mod stop;
 pub mod syscall;
 pub mod task;

@@ -46,7 +46,7 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         add_list(&fs, list, &args.root, &mut recording)?;
     }
     add_elf_interpreter(&fs, args, &mut recording)?;
-    let shipped = ship(&fs, &recording, options, &outputs)?;
+    let shipped = ship(&fs, &args.root, &recording, options, &outputs)?;
     if let Some(file) = &args.packages {
         let owners = Owners::load(&fs);
         for problem in owners.problems() {

@@ -1,17 +1,19 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
+use super::decided;
 use super::file_list::file_list;
 use super::image::ImageWish;
+use super::told::{tell, tell_changes_of_others, tell_exclusions};
 use crate::cli::{ListedName, PresetName, ProbedName, SelectArgs};
-use crate::image_fs::{FileTime, HostFs};
+use crate::image_fs::{FileTime, ImageFs};
 use crate::image_path::ImagePath;
-use crate::manifest::{Exclusion, Manifest};
+use crate::manifest::Manifest;
 use crate::mounts::Mounts;
 use crate::pack::{
     ImageConfig, LayerSummary, Output, descriptor_of, dockerfile_with_losses, write_image,
     write_layer,
 };
-use crate::recording::{Loss, Recording};
+use crate::recording::Recording;
 use crate::resolve::patterns::{Patterns, parse_file};
 use crate::resolve::presets::Preset;
 use crate::resolve::{Listed, Options, Probed, resolve};
@@ -88,6 +90,13 @@ impl Outputs {
         std::iter::once(self.rootfs.clone()).chain(beside).collect()
     }
 
+    /// Directories in which files are made for them, physical.
+    pub fn directories(&self) -> BTreeSet<ImagePath> {
+        let files = self.files().into_iter();
+        let inside = files.filter_map(|file| path_below(Path::new("/"), &file)?.parent());
+        inside.collect()
+    }
+
     /// The descriptors that they are written through, where they are named so: ours to keep.
     pub fn descriptors(&self) -> BTreeSet<RawFd> {
         let places = std::iter::once(&self.rootfs).chain(&self.artifacts);
@@ -102,7 +111,7 @@ impl Outputs {
 
     /// Physical paths of the outputs, and of this program, where they lie in the image: they are
     /// not the application's.
-    fn own(&self, root: &Path) -> Vec<ImagePath> {
+    pub fn own(&self, root: &Path) -> Vec<ImagePath> {
         let mut files = self.files();
         files.extend(std::env::current_exe());
         files
@@ -126,17 +135,21 @@ fn path_below(root: &Path, file: &Path) -> Option<ImagePath> {
 /// # Errors
 /// Names the output that could not be written; what has its final name is complete.
 pub fn ship(
-    fs: &HostFs,
+    fs: &dyn ImageFs,
+    root: &Path,
     recording: &Recording,
     options: Options,
     outputs: &Outputs,
 ) -> Result<Shipped> {
     let options = Options {
-        own: outputs.own(&fs.host_path(&ImagePath::root())),
+        own: [outputs.own(root), options.own].concat(),
         ..options
     };
     let manifest = resolve(fs, recording, &options);
     tell_exclusions(&manifest);
+    let changed = tell_changes_of_others(&manifest, recording, fs);
+    decided::mounts(&manifest);
+    decided::earlier(&manifest);
     for (path, entry) in &manifest.entries {
         tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
     }
@@ -161,7 +174,7 @@ pub fn ship(
         Some(artifacts) => write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?,
         None => 0,
     };
-    let lost = manifest.losses.len() + layer.losses.len() + lost_of_artifacts;
+    let lost = manifest.losses.len() + layer.losses.len() + lost_of_artifacts + changed;
     Ok(Shipped {
         manifest,
         layer,
@@ -171,7 +184,7 @@ pub fn ship(
 
 /// Gives how many different losses it told.
 fn write_artifacts(
-    fs: &HostFs,
+    fs: &dyn ImageFs,
     recording: &Recording,
     manifest: &Manifest,
     layer: &LayerSummary,
@@ -280,36 +293,6 @@ pub fn source_date_epoch() -> Result<Option<FileTime>> {
         seconds,
         nanoseconds: 0,
     }))
-}
-
-fn tell_exclusions(manifest: &Manifest) {
-    let mut vanished = Vec::new();
-    for (path, why) in &manifest.excluded {
-        match why {
-            Exclusion::Unreadable(error) => tracing::warn!("{path} is not in the image: {error}"),
-            why => tracing::trace!("left out: {path}: {why:?}"),
-        }
-        if *why == Exclusion::Vanished {
-            vanished.push(path.to_string());
-        }
-    }
-    const SHOWN: usize = 3;
-    if !vanished.is_empty() {
-        tracing::warn!(
-            "{} used paths are gone and not in the image (-d shows all): {}",
-            vanished.len(),
-            vanished[..vanished.len().min(SHOWN)].join(", ")
-        );
-    }
-}
-
-fn tell(losses: &[Loss]) {
-    for loss in losses {
-        match loss.count {
-            1 => tracing::warn!("{}", loss.what),
-            count => tracing::warn!("{} ({count} times)", loss.what),
-        }
-    }
 }
 
 /// The options that `run` and `pack` share.

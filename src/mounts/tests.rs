@@ -74,6 +74,28 @@ fn a_line_that_is_no_mount_is_an_error_that_names_it() {
 }
 
 #[test]
+fn volumes_are_told_by_where_engines_keep_them() {
+    let volume = |root: &str| {
+        let line = format!("1 0 8:1 {root} /v rw - ext4 /dev/sda1 rw\n");
+        let mounts = Mounts::parse(line.as_bytes()).expect("well formed");
+        mounts.iter().next().and_then(Mount::volume)
+    };
+    let id = "0123456789abcdef".repeat(4);
+    let docker = format!("/var/lib/docker/volumes/{id}/_data");
+    let podman = format!("/u/.local/share/containers/storage/volumes/{id}/_data");
+    for root in [docker, podman, format!("/volumes/{id}/_data")] {
+        assert_eq!(volume(&root), Some(Volume::Anonymous), "{root}");
+    }
+    assert_eq!(
+        volume("/var/lib/docker/volumes/data/_data"),
+        Some(Volume::Named)
+    );
+    for root in ["/", "/_data", "/volumes/_data", "/home/volumes/x"] {
+        assert_eq!(volume(root), None, "{root}");
+    }
+}
+
+#[test]
 fn a_container_is_told_by_its_root_or_its_mark() {
     let plain = Mounts::parse(b"1 1 8:1 / / rw - ext4 a rw\n").expect("well formed");
     assert!(!plain.in_container(&MemFs::new()));

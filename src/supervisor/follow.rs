@@ -1,11 +1,12 @@
 //! Tracing a command to its end, whoever records it.
 
+use super::keeping::Keeping;
 use super::signals::SignalThread;
 use super::witness::Witness;
 use super::{Manner, SuperviseError, resources};
 use crate::event::Event;
 use crate::image_fs::HostFs;
-use crate::sys::{self, SavedSignals, Session, Tid};
+use crate::sys::{self, Listener, SavedSignals, Session, Tid};
 use crate::tracer::engine::{self, Choice, Engine, Follower, Outcome, Watcher};
 use crate::tracer::gains::Hindrance;
 use crate::tracer::launch::{Command, Launched, Seizable, launch};
@@ -34,17 +35,11 @@ impl Ground {
         // A tracer that was started from a file it may not read is not dumpable, its child would
         // inherit that, and could not be seized.
         let _ = nix::sys::prctl::set_dumpable(true);
-        let choice = Choice {
-            allow_io_uring: manner.allow_io_uring,
-            ..engine::choose(engine::probe(), manner.wish, manner.keep_setuid)
-                .map_err(SuperviseError::Engine)?
-        };
-        if let Some(step_down) = &choice.step_down {
-            tracing::warn!("{step_down}");
-        }
+        // Before the probes, which wait for children: SIGCHLD may be ignored.
+        let signals = sys::take_over_signals();
         Ok(Self {
-            choice,
-            signals: sys::take_over_signals(),
+            choice: choose(manner)?,
+            signals,
             session: Session::take_place(),
         })
     }
@@ -109,23 +104,11 @@ impl Started {
         mut self,
         stop_timeout: Option<Duration>,
         (wish, ties): (visitors::Wish, (visitors::Hush, visitors::Colleagues)),
+        keeping: Keeping,
         emit: impl FnMut(Event) + Send + 'static,
         on_change: impl FnMut(Tid, bool),
     ) -> Result<End, SuperviseError> {
-        let served = Served::new();
-        let observer = Observer::new(
-            ProcTracees::sparing(served.clone()),
-            Box::new(SparedFs::new(HostFs::new("/"), served)),
-            Box::new(emit),
-        );
-        let observer = observer.hindering(Hindrance {
-            no_new_privs: self.choice.set_no_new_privs,
-            ptrace: self.choice.keep_visible,
-        });
-        let observer = Arc::new(Mutex::new(match self.choice.engine {
-            Engine::SyscallStop => observer.without_filter(),
-            _ => observer,
-        }));
+        let observer = observe(&self.choice, keeping, emit);
         let signals = SignalThread::start(
             self.launched.pid,
             stop_timeout,
@@ -134,24 +117,14 @@ impl Started {
         )
         .map_err(resources)?;
         if let Some(listener) = self.launched.listener.take() {
-            let observer = Arc::clone(&observer);
-            std::thread::Builder::new()
-                .name("notify".to_owned())
-                .spawn(move || {
-                    if let Err(error) = engine::serve(&listener, &observer) {
-                        // Without answers every path call of the application would fail: better
-                        // to end it at once and say why than to make an image of half a run.
-                        tracing::error!("the seccomp listener failed: {error}; ending the trace");
-                        sys::exit_now(i32::from(crate::exit::OUTPUT));
-                    }
-                })
-                .map_err(resources)?;
+            answer(listener, &observer).map_err(resources)?;
         }
+        let main = self.launched.pid;
         let search = Search {
-            visitors: wish,
+            visitors: wish.settled(),
             released: self.choice.releases_gains,
         };
-        let visitors = Visitors::start(search, ties, &observer).map_err(resources)?;
+        let visitors = Visitors::start(search, main, ties, &observer).map_err(resources)?;
         self.launched.go();
         let mut watchers = Watchers { signals, on_change };
         let follower = Follower::new(self.launched.pid, &self.choice, &observer, &mut watchers);
@@ -196,9 +169,63 @@ impl<F: FnMut(Tid, bool)> Watcher for Watchers<F> {
     }
 }
 
+/// Decides how to trace here. Call it before another thread is started.
+pub fn choose(manner: Manner) -> Result<Choice, SuperviseError> {
+    let choice = Choice {
+        allow_io_uring: manner.allow_io_uring,
+        ..engine::choose(engine::probe(), manner.wish, manner.keep_setuid)
+            .map_err(SuperviseError::Engine)?
+    };
+    if let Some(step_down) = &choice.step_down {
+        tracing::warn!("{step_down}");
+    }
+    Ok(choice)
+}
+
+/// Who turns calls into events, which go to `emit`.
+pub fn observe(
+    choice: &Choice,
+    Keeping { past, keeper }: Keeping,
+    emit: impl FnMut(Event) + Send + 'static,
+) -> Arc<Mutex<Observer<ProcTracees>>> {
+    let served = Served::new();
+    let observer = Observer::new(
+        ProcTracees::sparing(served.clone()),
+        Box::new(SparedFs::new(HostFs::new("/"), served)),
+        Box::new(emit),
+    );
+    let observer = observer.hindering(Hindrance {
+        no_new_privs: choice.set_no_new_privs,
+        ptrace: choice.keep_visible,
+    });
+    let observer = observer.keeping(past, keeper);
+    Arc::new(Mutex::new(match choice.engine {
+        Engine::SyscallStop => observer.without_filter(),
+        _ => observer,
+    }))
+}
+
+/// Answers the notifications of the filter, on a thread of its own.
+pub fn answer(
+    listener: Listener,
+    observer: &Arc<Mutex<Observer<ProcTracees>>>,
+) -> std::io::Result<()> {
+    let observer = Arc::clone(observer);
+    let serve = move || {
+        if let Err(error) = engine::serve(&listener, &observer) {
+            // Without answers every path call of the application would fail: better to end it at
+            // once and say why than to make an image of half a run.
+            tracing::error!("the seccomp listener failed: {error}; ending the trace");
+            sys::exit_now(i32::from(crate::exit::OUTPUT));
+        }
+    };
+    let thread = std::thread::Builder::new().name("notify".to_owned());
+    thread.spawn(serve).map(drop)
+}
+
 /// One open file per tracee: as many as the hard limit allows. The application was started
 /// before, so its own limits stay as they were.
-fn raise_own_file_limit() {
+pub fn raise_own_file_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(4096), hard);

@@ -32,21 +32,42 @@ pub fn fork() -> nix::Result<Option<Tid>> {
     }
 }
 
+/// Forks a child that its parent's wait(2) does not show and whose end sends no signal: only who
+/// waits with `__WALL` meets it. The child gets `None`, the parent the child's ID.
+///
+/// The C library does not hear of this fork. It keeps the parent's thread ID for the child's first
+/// thread, so that one must ask [`super::own_thread`] for its own.
+///
+/// # Errors
+/// What clone(2) says.
+pub fn fork_unseen() -> nix::Result<Option<Tid>> {
+    let nothing: libc::c_ulong = 0;
+    // SAFETY: without flags clone(2) is fork(2) with no signal at the child's end. Callers have no
+    // other thread, so no lock is held in the copy, and nothing is shared with it.
+    let result =
+        unsafe { libc::syscall(libc::SYS_clone, nothing, nothing, nothing, nothing, nothing) };
+    match result {
+        -1 => Err(Errno::last()),
+        0 => Ok(None),
+        child => Ok(Some(child as Tid)),
+    }
+}
+
 /// Ends a forked child at once, running no destructor and flushing no buffer of its parent's.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: _exit takes any number and does not return.
     unsafe { libc::_exit(code) }
 }
 
-/// Closes every descriptor but this one.
+/// Closes every descriptor but these.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
-pub fn close_all_but(kept: RawFd) -> std::io::Result<()> {
+pub fn close_all_but(kept: &[RawFd]) -> std::io::Result<()> {
     let open: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect();
-    for fd in open.into_iter().filter(|fd| *fd != kept) {
+    for fd in open.into_iter().filter(|fd| !kept.contains(fd)) {
         // SAFETY: callers are forked children that use nothing but `kept` from now on.
         unsafe { libc::close(fd) };
     }
@@ -147,6 +168,25 @@ pub fn wait_for(child: Tid) -> nix::Result<()> {
 /// EPERM where the kernel or the container forbids it.
 pub fn seize(tid: Tid) -> nix::Result<()> {
     request(libc::PTRACE_SEIZE as Request, tid, 0, OPTIONS as usize)
+}
+
+/// As [`seize`], and this process, its threads, and what it starts stop once more when they end
+/// (PTRACE_O_TRACEEXIT), a SIGKILL from outside included.
+///
+/// # Errors
+/// As [`seize`].
+pub fn seize_to_the_end(tid: Tid) -> nix::Result<()> {
+    let options = OPTIONS | libc::PTRACE_O_TRACEEXIT;
+    request(libc::PTRACE_SEIZE as Request, tid, 0, options as usize)
+}
+
+/// Undoes what is more in [`seize_to_the_end`] than in [`seize`], for a stopped tracee that has
+/// inherited it.
+///
+/// # Errors
+/// As [`resume`].
+pub fn spare_exit_stop(tid: Tid) -> nix::Result<()> {
+    request(libc::PTRACE_SETOPTIONS as Request, tid, 0, OPTIONS as usize)
 }
 
 /// PTRACE_SEIZE of a process that is not ours: it does not die with us.

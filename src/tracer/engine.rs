@@ -2,11 +2,13 @@
 
 mod admit;
 mod choose;
+mod ending;
 mod follow;
 mod notify;
 mod release;
+mod shielded;
 mod threads;
 
 pub use choose::{Capabilities, Choice, Engine, Wish, choose, probe};
-pub use follow::{Follower, Outcome, Watcher};
+pub use follow::{Follower, Outcome, Pause, Watcher};
 pub use notify::serve;

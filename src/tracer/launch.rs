@@ -1,6 +1,8 @@
 //! Starting the command as a tracee: seized before it runs, filtered before it execs, and
 //! otherwise exactly what it would have been.
 
+pub mod inverted;
+
 use super::engine::{Choice, Engine};
 use super::filter::{self, Policy, Verdict};
 use super::syscall::Abi;
@@ -112,12 +114,15 @@ impl Line {
         session: &Session,
         tracer: Option<Tid>,
     ) -> Result<Seizable, LaunchError> {
+        // fork(2) clears it.
+        let parent_death = nix::sys::prctl::get_pdeathsig().ok().flatten();
         let Some(pid) = sys::fork().map_err(LaunchError::Start)? else {
             drop(self.ours);
             if let Some(tracer) = tracer {
                 sys::permit_tracer(tracer);
             }
             session.begin();
+            let _ = nix::sys::prctl::set_pdeathsig(parent_death);
             run_child(command, choice, signals, &self.theirs);
         };
         Ok(self.to(pid))
@@ -146,7 +151,7 @@ impl Seizable {
     /// It has ended then.
     pub fn attach(self, choice: &Choice) -> Result<Launched, LaunchError> {
         let Self { pid, channel } = self;
-        match attach(pid, &channel, choice) {
+        match attach(pid, &channel, choice, sys::seize) {
             Ok(listener) => Ok(Launched {
                 pid,
                 listener,
@@ -161,8 +166,13 @@ impl Seizable {
     }
 }
 
-fn attach(pid: Tid, channel: &OwnedFd, choice: &Choice) -> Result<Option<Listener>, LaunchError> {
-    sys::seize(pid).map_err(|errno| match own_tracer() {
+fn attach(
+    pid: Tid,
+    channel: &OwnedFd,
+    choice: &Choice,
+    seize: fn(Tid) -> nix::Result<()>,
+) -> Result<Option<Listener>, LaunchError> {
+    seize(pid).map_err(|errno| match tracer_of(pid) {
         Some(tracer) => LaunchError::Traced(tracer),
         None => LaunchError::Ptrace(errno),
     })?;
@@ -187,9 +197,14 @@ fn attach(pid: Tid, channel: &OwnedFd, choice: &Choice) -> Result<Option<Listene
     }
 }
 
-/// Who traces us, if anybody (proc_pid_status(5)).
+/// Who traces us, if anybody.
 pub fn own_tracer() -> Option<Tid> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    tracer_of(std::process::id() as Tid)
+}
+
+/// Who traces a process, if anybody (proc_pid_status(5)).
+pub fn tracer_of(pid: Tid) -> Option<Tid> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("TracerPid:"))?;
@@ -227,7 +242,7 @@ fn run_child(command: &Command, choice: &Choice, signals: &SavedSignals, channel
         sys::exit_now(1);
     }
     if choice.engine != Engine::SyscallStop {
-        match filter_self(choice) {
+        match filter_self(choice, None) {
             Ok(listener) => tell(channel, READY, 0, listener.as_ref()),
             Err(errno) => {
                 tell(channel, FILTER_FAILED, errno as i32, None);
@@ -243,7 +258,7 @@ fn run_child(command: &Command, choice: &Choice, signals: &SavedSignals, channel
     sys::exit_now(1)
 }
 
-fn filter_self(choice: &Choice) -> nix::Result<Option<Listener>> {
+fn filter_self(choice: &Choice, shielded: Option<Tid>) -> nix::Result<Option<Listener>> {
     if choice.set_no_new_privs {
         nix::sys::prctl::set_no_new_privs()?;
     }
@@ -260,6 +275,7 @@ fn filter_self(choice: &Choice) -> nix::Result<Option<Listener>> {
         hit,
         watch_identity: choice.keep_visible,
         allow_io_uring: choice.allow_io_uring,
+        shielded,
     };
     sys::install_filter(&filter::program(&Abi::HERE, policy), mode)
 }

@@ -172,6 +172,11 @@ impl TaskTable {
         self.tasks.contains_key(&tid)
     }
 
+    /// The command's process.
+    pub fn main(&self) -> Tid {
+        self.main
+    }
+
     /// How the command itself ended, once it has.
     pub fn main_end(&self) -> Option<End> {
         self.main_end
@@ -213,7 +218,7 @@ impl TaskTable {
             }
             Stop::Signal(signal) => (Action::Resume(signal), first),
             Stop::Group(_) => (Action::Listen, first),
-            Stop::Trap | Stop::Other | Stop::Ended(_) => (Action::Resume(0), first),
+            Stop::Trap | Stop::Exiting | Stop::Other | Stop::Ended(_) => (Action::Resume(0), first),
         }
     }
 

@@ -72,16 +72,22 @@ pub trait Tracees {
     fn executed(&mut self, tid: Tid) -> Option<Vec<u8>>;
     /// Whether it has a mount namespace of its own (mount_namespaces(7)): its links lead to where
     /// that one shows their targets. `None` when that cannot be told.
-    fn is_elsewhere(&mut self, tid: Tid) -> Option<bool>;
+    fn is_elsewhere(&mut self, _: Tid) -> Option<bool> {
+        Some(false)
+    }
     /// Walks a path as the thread does, from its own root directory in its own mounts; the result
     /// is seen from there.
     ///
     /// # Errors
     /// When its root directory may not be looked at.
-    fn walk(&mut self, tid: Tid, path: &ImagePath, follow: bool) -> io::Result<Walk>;
+    fn walk(&mut self, _: Tid, _: &ImagePath, _: bool) -> io::Result<Walk> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Where we see what its mount namespace shows at this physical path, counted from the root
     /// of that namespace. `None` where we do not.
-    fn seen_here(&mut self, tid: Tid, path: &ImagePath) -> Option<ImagePath>;
+    fn seen_here(&mut self, _: Tid, path: &ImagePath) -> Option<ImagePath> {
+        Some(path.clone())
+    }
 }
 
 /// Real tracees.

@@ -1,6 +1,7 @@
 //! The ptrace loop: a thin layer between waitpid(2) and the task table.
 
 use super::admit::Admission;
+use super::ending::Ending;
 use super::threads::ProcThreads;
 use super::{Choice, Engine};
 use crate::sys::{self, StopInfo, SyscallEntry, Tid};
@@ -18,15 +19,22 @@ use std::time::Duration;
 
 /// A thread in a stop. Resuming consumes it, so it can be neither resumed twice nor forgotten.
 #[must_use = "a stopped thread must be resumed"]
-struct Stopped {
+pub(super) struct Stopped {
     tid: Tid,
     /// Whether its next system call is to stop it, whatever the filter says.
     to_syscall: bool,
 }
 
 impl Stopped {
+    pub(super) fn tid(&self) -> Tid {
+        self.tid
+    }
+
+    /// It has stopped anew, which waitpid(2) will tell: the earlier stop needs nothing any more.
+    pub(super) fn was_superseded(self) {}
+
     /// Carries out an action. A thread that was killed meanwhile is reported by waitpid(2).
-    fn act(self, action: Action) -> nix::Result<()> {
+    pub(super) fn act(self, action: Action) -> nix::Result<()> {
         let result = match action {
             Action::Gone => Ok(()),
             Action::Listen => sys::listen(self.tid),
@@ -63,12 +71,23 @@ pub struct Outcome {
     pub ran: bool,
 }
 
+/// Why following pauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// The command ends so, and is held until [`Follower::let_main_end`].
+    MainEnds(End),
+    /// All have ended.
+    Over(Outcome),
+}
+
 /// Who is told how the threads fare.
 pub trait Watcher {
     /// A thread has come to life or ended.
     fn on_change(&mut self, tid: Tid, lives: bool);
     /// A thread has stopped with its process by this job control signal.
     fn on_stopped(&mut self, tid: Tid, signal: i32);
+    /// The command, followed to its end, was told to stop by a signal that changes nothing for it.
+    fn on_vain_stop(&mut self, _signal: i32) {}
 }
 
 /// Follows the command and all its descendants until none is left.
@@ -86,6 +105,8 @@ pub struct Follower<'a, T> {
     threads: ProcThreads,
     /// `None` where nobody from outside is followed.
     pub(super) admission: Option<Admission>,
+    /// `None` where the command's end is nothing special.
+    pub(super) ending: Option<Ending>,
 }
 
 impl<'a, T: Tracees> Follower<'a, T> {
@@ -110,6 +131,7 @@ impl<'a, T: Tracees> Follower<'a, T> {
             visibility: choice.keep_visible.then(Visibility::default),
             threads: ProcThreads::new(main),
             admission: None,
+            ending: None,
         }
     }
 
@@ -125,7 +147,23 @@ impl<'a, T: Tracees> Follower<'a, T> {
     /// # Errors
     /// What waitpid(2) or ptrace(2) said that no rule of theirs explains.
     pub fn run(mut self) -> nix::Result<Outcome> {
+        loop {
+            match self.follow()? {
+                Pause::MainEnds(_) => self.let_main_end()?,
+                Pause::Over(outcome) => return Ok(outcome),
+            }
+        }
+    }
+
+    /// Follows until there is something to be done about it.
+    ///
+    /// # Errors
+    /// As [`Follower::run`].
+    pub fn follow(&mut self) -> nix::Result<Pause> {
         while !self.tasks.is_empty() {
+            if let Some(end) = self.held() {
+                return Ok(Pause::MainEnds(end));
+            }
             match sys::wait_any(true) {
                 Ok(Some((tid, status))) => self.on_status(tid, status)?,
                 Ok(None) => self.on_wake(),
@@ -141,10 +179,15 @@ impl<'a, T: Tracees> Follower<'a, T> {
             }
         }
         self.part_from_visitors()?;
-        Ok(Outcome {
+        Ok(Pause::Over(Outcome {
             end: self.tasks.main_end().unwrap_or(End::Killed(libc::SIGKILL)),
             ran: self.ran,
-        })
+        }))
+    }
+
+    /// Whether the command has begun to run.
+    pub fn ran(&self) -> bool {
+        self.ran
     }
 
     /// A child whose parent was killed before its fork event could be told may have yet to show
@@ -174,6 +217,8 @@ impl<'a, T: Tracees> Follower<'a, T> {
         if notice == Some(Notice::Born(None)) && self.tasks.has_visitors() {
             self.inherit_from_starter(tid);
         }
+        let born = matches!(notice, Some(Notice::Born(_)));
+        let action = self.note_for_end(tid, stop, born, action);
         let lineage = self.tasks.lineage(tid);
         if lineage != Lineage::Command && !self.on_visitors_stop(tid, stop) {
             return self.dismiss(tid, action);
@@ -227,6 +272,9 @@ impl<'a, T: Tracees> Follower<'a, T> {
             tid,
             to_syscall: to_syscall || self.is_watched(tid),
         };
+        let Some(stopped) = self.hold(stopped, stop, message) else {
+            return Ok(());
+        };
         stopped.act(action)?;
         if let Stop::Group(signal) = stop {
             self.watcher.on_stopped(tid, signal);
@@ -267,34 +315,30 @@ impl<'a, T: Tracees> Follower<'a, T> {
             && let Some(visibility) = &mut self.visibility
         {
             let next = visibility.on_stop(tid, info, &mut self.threads);
-            let mut observer = self.observer();
-            match next {
-                Ok(Next::NotOurs) => {}
-                Ok(Next::GoOn) | Err(_) => return None,
-                Ok(Next::Visible) => {
-                    observer.on_start(tid, None);
-                    return None;
-                }
-                Ok(Next::VisibleProgram(former)) => {
-                    observer.on_exec(tid, former);
-                    return None;
-                }
-                // What is lost by it is told when it is: often nothing.
-                Ok(Next::Hidden) => return None,
-                Ok(Next::HiddenProgram(former)) => {
-                    observer.on_hidden_exec(tid, former);
-                    return None;
-                }
+            if next != Ok(Next::NotOurs) {
+                self.on_visibility(tid, next.ok()?);
+                return None;
             }
         }
         match info {
             // A filter of the application's own has asked for a tracer, and there would be none.
             StopInfo::Entry(entry) if entry.told.is_some_and(|told| told != OURS) => {
-                let _ = sys::refuse_call(tid);
+                let _ = sys::skip_call(tid, -i64::from(libc::ENOSYS));
                 None
             }
+            StopInfo::Entry(entry) if self.carries_out(tid, &entry) => None,
             StopInfo::Entry(entry) => self.on_entry(tid, &entry),
             _ => None,
+        }
+    }
+
+    fn on_visibility(&self, tid: Tid, next: Next) {
+        match next {
+            // What is lost by a hidden one is told when it is: often nothing.
+            Next::NotOurs | Next::GoOn | Next::Hidden => {}
+            Next::Visible => self.observer().on_start(tid, None),
+            Next::VisibleProgram(former) => self.observer().on_exec(tid, former),
+            Next::HiddenProgram(former) => self.observer().on_hidden_exec(tid, former),
         }
     }
 
@@ -307,10 +351,9 @@ impl<'a, T: Tracees> Follower<'a, T> {
                 None
             }
             _ => {
-                let mut observer = self.observer();
-                observer.on_call(tid, call, &entry.args);
-                let executes = self.releases_gains && call.executes();
-                executes.then(|| observer.at_stake(tid)).flatten()
+                self.observer().on_call(tid, call, &entry.args);
+                let executes = self.releases_gains && call.executes() && self.may_release(tid);
+                executes.then(|| self.observer().at_stake(tid)).flatten()
             }
         }
     }

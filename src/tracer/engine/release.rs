@@ -46,6 +46,12 @@ impl State {
 }
 
 impl<T: Tracees> Follower<'_, T> {
+    /// Whether a thread may run without us: the command of an inverted trace may not, since its
+    /// end could not be held until the outputs are written. It is told then that it gains nothing.
+    pub(super) fn may_release(&self, tid: Tid) -> bool {
+        self.ending.is_none() || !sys::is_thread_of(self.tasks.main(), tid)
+    }
+
     /// Lets a thread go that is stopped before its execve(2).
     pub(super) fn release(&mut self, tid: Tid, at_stake: AtStake) -> nix::Result<()> {
         let leader = status(tid).map_or(tid, |status| status.leader);

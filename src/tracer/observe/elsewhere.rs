@@ -2,12 +2,12 @@
 
 use super::places::within;
 use super::{AT_FDCWD, Intent, Observer};
-use crate::event::Event;
 use crate::image_path::ImagePath;
-use crate::recording::{Access, Place};
+use crate::recording::Access;
 use crate::sys::Tid;
 use crate::tracer::syscall::{Base, Call, Deed, Follow, PathArgument};
 use crate::tracer::tracees::{Link, NoLink, Tracees};
+use nix::errno::Errno;
 
 impl<T: Tracees> Observer<T> {
     /// A thread is about to change its root directory or its mounts.
@@ -58,6 +58,8 @@ impl<T: Tracees> Observer<T> {
         }
     }
 
+    /// A path of a thread with mounts of its own: what it leads to, and the links on the way, are
+    /// noted by the paths at which we see them.
     pub(super) fn on_path_elsewhere(
         &mut self,
         tid: Tid,
@@ -66,69 +68,60 @@ impl<T: Tracees> Observer<T> {
         path: &[u8],
         intent: Intent,
     ) {
-        let Ok(root) = self.tracees.link(tid, Link::Root) else {
-            return self.lose_hidden(tid, call, "paths");
+        let follow = !intent.access.contains(Access::NO_FOLLOW);
+        let Some((links, end)) = self.locate_elsewhere(tid, call, (fd, path), follow) else {
+            return;
         };
+        let look = Intent::of_use(Access::PROBE.with(Access::NO_FOLLOW));
+        for link in links {
+            self.on_spelled(tid, call, None, None, link.as_bytes(), look);
+        }
+        if let Some(end) = end {
+            self.on_spelled(tid, call, None, None, end.as_bytes(), intent);
+        }
+    }
+
+    /// Where we see the links on the way, and what a path leads to or would make.
+    pub(super) fn locate_elsewhere(
+        &mut self,
+        tid: Tid,
+        call: &'static Call,
+        (fd, path): (i32, &[u8]),
+        follow: bool,
+    ) -> Option<(Vec<ImagePath>, Option<ImagePath>)> {
         let link = if fd == AT_FDCWD {
             Link::Cwd
         } else {
             Link::Fd(fd)
         };
+        let is_relative = !path.starts_with(b"/");
+        let directory = is_relative.then(|| self.tracees.link(tid, link));
+        let root = match (self.tracees.link(tid, Link::Root), &directory) {
+            (Err(NoLink::Forbidden), _) | (_, Some(Err(NoLink::Forbidden))) => {
+                self.lose_hidden(tid, call, "paths");
+                return None;
+            }
+            (root, _) => root.ok()?,
+        };
         // As the thread would spell it from its own root.
-        let spelled = if let Some(place) = self.through_proc(tid, path) {
-            within(&root, &place.path)
-        } else if path[0] == b'/' {
-            ImagePath::new(path)
-        } else {
-            match self.tracees.link(tid, link) {
-                Ok(directory) => {
-                    within(&root, &directory).and_then(|directory| directory.join(path))
-                }
-                Err(NoLink::Nothing) => None,
-                Err(NoLink::Forbidden) => return self.lose_hidden(tid, call, "relative paths"),
-            }
+        let spelled = match (directory, self.through_proc(tid, path)) {
+            (Some(directory), _) => within(&root, &directory.ok()?)?.join(path)?,
+            (None, Some(place)) => within(&root, &place.path)?,
+            (None, None) => ImagePath::new(path)?,
         };
-        let follow = !intent.access.contains(Access::NO_FOLLOW);
-        let Some(Ok(walk)) = spelled.map(|spelled| self.tracees.walk(tid, &spelled, follow)) else {
-            return;
-        };
-        let mut seen = |path: &ImagePath| {
-            let path = path.rebased(&root);
-            self.tracees.seen_here(tid, &path)
-        };
-        let links: Vec<ImagePath> = walk.links.iter().filter_map(&mut seen).collect();
-        let (end, missing) = match &walk.end {
-            Ok((end, _)) => (seen(end), None),
-            Err(_) => (None, seen(&walk.deepest).zip(walk.last.file_name())),
-        };
-        for link in links {
-            self.on_seen(tid, call, link, Access::PROBE.with(Access::NO_FOLLOW));
-        }
-        if let Some(end) = end {
-            if intent.access.contains(Access::EXEC) {
-                self.asked.insert(tid, Place::at(end.clone()));
+        let walk = self.tracees.walk(tid, &spelled, follow).ok()?;
+        let mut seen = |path: &ImagePath| self.tracees.seen_here(tid, &path.rebased(&root));
+        let links = walk.links.iter().filter_map(&mut seen).collect();
+        let end = match &walk.end {
+            Ok((end, _)) => seen(end),
+            Err(Errno::ENOENT) => {
+                let directory = walk.last.parent().as_ref().and_then(seen);
+                directory
+                    .zip(walk.last.file_name())
+                    .and_then(|(directory, name)| directory.join(name))
             }
-            if intent.removes && !self.created.contains(&end) {
-                (self.emit)(Event::Removed(end.clone()));
-            }
-            self.on_seen(tid, call, end, intent.access);
-        } else if let Some((directory, name)) = missing.filter(|_| intent.creates) {
-            let made = directory.join(name);
-            self.on_seen(tid, call, directory, Access::ENTER);
-            if let Some(made) = made.filter(|made| !self.created.contains(made)) {
-                (self.emit)(Event::Created(made.clone()));
-                self.created.insert(made, &*self.fs);
-            }
-        }
-    }
-
-    /// A physical path that is there.
-    fn on_seen(&mut self, tid: Tid, call: &'static Call, path: ImagePath, access: Access) {
-        let known = self.known.get(path.as_bytes());
-        if known.is_some_and(|known| known.covers(access)) || self.created.contains(&path) {
-            return;
-        }
-        *self.known.entry(path.as_bytes().to_vec()).or_default() |= access;
-        self.tell_use(tid, call, Place::at(path), access);
+            Err(_) => None,
+        };
+        Some((links, end))
     }
 }

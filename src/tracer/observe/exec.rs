@@ -61,6 +61,7 @@ impl<T: Tracees> Observer<T> {
         let Some(program) = self.here(tid, program) else {
             return;
         };
+        let program = self.then_of(&program).unwrap_or(program);
         let environment = match self.tracees.environment(tid) {
             Ok(environment) => environment,
             Err(error) => {

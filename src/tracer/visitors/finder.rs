@@ -9,7 +9,7 @@ use super::pids::NewPids;
 use super::process::{ancestors, name, status, whereabouts};
 use super::{REMEDY, Wish};
 use crate::image_path::ImagePath;
-use crate::sys;
+use crate::sys::{self, Tid};
 use crate::tracer::observe::Observer;
 use crate::tracer::tracees::Tracees;
 use std::io;
@@ -24,7 +24,7 @@ const BEAT: Duration = Duration::from_millis(5);
 /// Whom to look for.
 #[derive(Clone, Copy, Debug)]
 pub struct Search {
-    /// Processes that enter from outside.
+    /// Processes that enter from outside, by a settled wish.
     pub visitors: Wish,
     /// What is let go for `--keep-setuid`, and what it starts.
     pub released: bool,
@@ -42,22 +42,24 @@ pub struct Visitors {
 }
 
 impl Visitors {
-    /// Begins to look for them, if anybody is to be looked for. Call it on the thread that traces, and
+    /// Begins to look for them, if anybody is to be looked for. `main` is the command. Call it on
+    /// the thread that traces, and
     /// [`Visitors::finish`] on the same one.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn start<T: Tracees + Send + 'static>(
         search: Search,
+        main: Tid,
         (hush, colleagues): (Hush, Colleagues),
         observer: &Arc<Mutex<Observer<T>>>,
     ) -> io::Result<Option<Self>> {
-        let takes_visitors = search.visitors.is_on();
+        let takes_visitors = search.visitors != Wish::Off;
         if !takes_visitors && !search.released {
             return Ok(None);
         }
-        let guests = Guests::new(nix::unistd::getpid().as_raw(), ancestors());
-        let door = Arc::new(Door::new(nix::unistd::gettid().as_raw())?);
+        let guests = Guests::new(nix::unistd::getpid().as_raw(), ancestors()).of(main);
+        let door = Arc::new(Door::new(sys::own_thread())?);
         let stop = Arc::new(AtomicBool::new(false));
         let mut finder = Finder {
             door: Arc::clone(&door),

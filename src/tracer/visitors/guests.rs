@@ -69,6 +69,9 @@ pub struct Guests {
     takes_visitors: bool,
     /// Whether some process of the command ran without us: who is handed to us may be its child.
     has_released: bool,
+    /// Whether PID 1, to which orphans are handed, is us or the command: what it has started
+    /// itself is followed.
+    init_is_ours: bool,
 }
 
 /// The engine's `runc init` is there for 30 to 100 ms before it becomes the program, which it may
@@ -92,7 +95,14 @@ impl Guests {
             ancestors,
             takes_visitors: true,
             has_released: false,
+            init_is_ours: own == 1,
         }
+    }
+
+    /// For this command, which may be PID 1 in our place.
+    pub fn of(mut self, main: Tid) -> Self {
+        self.init_is_ours |= main == 1;
+        self
     }
 
     /// Whoever enters from outside is let be.
@@ -139,7 +149,7 @@ impl Guests {
         }
         // Children of the command are traced from birth. Who is not, and is an orphan that we
         // were handed, is the child of somebody that was not.
-        let orphan = self.own == 1 && status.parent == self.own;
+        let orphan = self.init_is_ours && status.parent == 1;
         let (lineage, told) = if let Some(parent) = self.guests.get(&status.parent) {
             (parent.lineage, parent.told)
         } else if orphan && self.has_released {
