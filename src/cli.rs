@@ -130,6 +130,9 @@ pub struct EngineArgs {
     /// Let the application use io_uring; files that it opens that way are not seen
     #[arg(long, env = "MICROPACKER_ALLOW_IO_URING", value_parser = clap::builder::FalseyValueParser::new())]
     pub allow_io_uring: bool,
+    /// Let set-user-ID programs and file capabilities have their effect: such a program runs untraced
+    #[arg(long, env = "MICROPACKER_KEEP_SETUID", value_parser = clap::builder::FalseyValueParser::new())]
+    pub keep_setuid: bool,
 }
 
 /// Which files are taken, beyond what was used.

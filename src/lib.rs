@@ -14,6 +14,7 @@ pub mod image_fs;
 pub mod image_path;
 pub mod logging;
 pub mod manifest;
+pub mod mounts;
 pub mod pack;
 pub mod packages;
 pub mod past;

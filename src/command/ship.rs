@@ -8,12 +8,12 @@ use crate::cli::{ListedName, PresetName, ProbedName, SelectArgs};
 use crate::image_fs::{FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::Manifest;
+use crate::mounts::Mounts;
 use crate::pack::{
     ImageConfig, LayerSummary, Output, descriptor_of, dockerfile_with_losses, write_image,
     write_layer,
 };
 use crate::recording::Recording;
-use crate::resolve::mounts::Mounts;
 use crate::resolve::patterns::{Patterns, parse_file};
 use crate::resolve::presets::Preset;
 use crate::resolve::{Listed, Options, Probed, resolve};

@@ -9,7 +9,6 @@ pub mod list;
 mod listed;
 mod loader;
 /// The mount table.
-pub mod mounts;
 /// Globs over absolute paths.
 pub mod patterns;
 mod plan;
@@ -25,11 +24,11 @@ mod uses;
 use crate::image_fs::{FileKind, FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Manifest, Reason};
+use crate::mounts::Mounts;
 use crate::recording::Recording;
 use cache::CachedFs;
 use closure::Closures;
 pub use list::{ListReport, add_interpreter, from_list};
-use mounts::Mounts;
 use patterns::Patterns;
 use plan::{Plan, Wish};
 use presets::Preset;
