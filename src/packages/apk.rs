@@ -28,6 +28,9 @@ fn parse(database: &[u8]) -> Vec<Installed> {
             b"P:" => current.package.name = text(value),
             b"V:" => current.package.version = text(value),
             b"A:" => current.package.arch = text(value),
+            b"o:" => current.package.source = text(value),
+            b"L:" => current.package.license = text(value),
+            b"m:" => current.package.maintainer = text(value),
             b"F:" => {
                 if let Some(path) = ImagePath::root().join(value) {
                     directory = path.clone();
@@ -40,17 +43,18 @@ fn parse(database: &[u8]) -> Vec<Installed> {
     }
     found.push(current);
     found.retain(|installed| !installed.package.name.is_empty());
+    for Installed { package, .. } in &mut found {
+        // All packages of one source have its version.
+        if !package.source.is_empty() {
+            package.source_version.clone_from(&package.version);
+        }
+    }
     found
 }
 
 fn empty() -> Installed {
     Installed {
-        package: Package {
-            name: String::new(),
-            version: String::new(),
-            arch: String::new(),
-            manager: Manager::Apk,
-        },
+        package: Package::named(Manager::Apk, String::new()),
         paths: Vec::new(),
     }
 }

@@ -39,10 +39,8 @@ fn described(known: &HashMap<(String, String), Package>, name: &[u8]) -> Package
     let (name, arch) = name.split_once(':').unwrap_or((&name, ""));
     let key = (name.to_owned(), arch.to_owned());
     known.get(&key).cloned().unwrap_or_else(|| Package {
-        name: name.to_owned(),
-        version: String::new(),
         arch: arch.to_owned(),
-        manager: Manager::Dpkg,
+        ..Package::named(Manager::Dpkg, name.to_owned())
     })
 }
 
@@ -83,11 +81,21 @@ fn parse_paragraph(lines: &[&[u8]]) -> Option<Package> {
                 .then(|| text(value.get(1..).unwrap_or_default().trim_ascii()))
         })
     };
+    let name = field(b"Package").filter(|name| !name.is_empty())?;
+    let version = field(b"Version").unwrap_or_default();
+    // `Source: glibc (2.36-9)`; without it, or without a version in it, as the package itself.
+    let source = field(b"Source").unwrap_or_else(|| name.clone());
+    let (source, source_version) = match source.split_once(" (") {
+        Some((source, version)) => (source.to_owned(), version.trim_end_matches(')').to_owned()),
+        None => (source, version.clone()),
+    };
     Some(Package {
-        name: field(b"Package").filter(|name| !name.is_empty())?,
-        version: field(b"Version").unwrap_or_default(),
+        version,
         arch: field(b"Architecture").unwrap_or_default(),
-        manager: Manager::Dpkg,
+        source,
+        source_version,
+        maintainer: field(b"Maintainer").unwrap_or_default(),
+        ..Package::named(Manager::Dpkg, name)
     })
 }
 

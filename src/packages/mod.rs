@@ -3,7 +3,10 @@
 
 mod apk;
 mod dpkg;
+mod language;
+mod rpm;
 mod text;
+mod zip;
 
 use crate::image_fs::{ImageFs, walk};
 use crate::image_path::ImagePath;
@@ -11,6 +14,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 
+pub use language::{Ecosystem, LanguagePackage, language_packages};
 pub use text::packages_text;
 
 /// Beyond this a database file is not read: the largest seen is a tenth of it.
@@ -23,6 +27,8 @@ pub enum Manager {
     Apk,
     /// Debian's.
     Dpkg,
+    /// That of Fedora, RHEL, SUSE and their like.
+    Rpm,
 }
 
 impl fmt::Display for Manager {
@@ -30,6 +36,7 @@ impl fmt::Display for Manager {
         f.write_str(match self {
             Self::Apk => "apk",
             Self::Dpkg => "dpkg",
+            Self::Rpm => "rpm",
         })
     }
 }
@@ -45,6 +52,29 @@ pub struct Package {
     pub arch: String,
     /// Whose database it is in.
     pub manager: Manager,
+    /// The source package it was built from.
+    pub source: String,
+    /// Version of the source package.
+    pub source_version: String,
+    /// As the database spells it: rpm and apk mostly have an SPDX expression, dpkg has none.
+    pub license: String,
+    /// Name and address of who answers for it.
+    pub maintainer: String,
+}
+
+impl Package {
+    fn named(manager: Manager, name: String) -> Self {
+        Self {
+            name,
+            version: String::new(),
+            arch: String::new(),
+            manager,
+            source: String::new(),
+            source_version: String::new(),
+            license: String::new(),
+            maintainer: String::new(),
+        }
+    }
 }
 
 /// A package as a database tells of it, and the paths it owns, files and directories.
@@ -76,11 +106,8 @@ const MERGED: [&str; 7] = [
     "/usr/sbin",
 ];
 
-/// Where rpm keeps a database that is not read.
-const RPM: [&str; 2] = ["/var/lib/rpm", "/usr/lib/sysimage/rpm"];
-
 impl Owners {
-    /// Reads the databases of dpkg and apk. One that is absent owns nothing; one that cannot be
+    /// Reads the databases of dpkg, apk and rpm. One that is absent owns nothing; one that cannot be
     /// read is told by [`Owners::problems`].
     pub fn load(fs: &dyn ImageFs) -> Self {
         let mut owners = Self {
@@ -92,10 +119,11 @@ impl Owners {
                 owners.add(installed);
             }
         }
-        owners.unread_database = RPM
-            .iter()
-            .filter_map(ImagePath::new)
-            .any(|place| fs.lstat(&place).is_ok());
+        let found = rpm::installed(fs, &mut owners.problems);
+        owners.unread_database = found.is_none() && rpm::has_place(fs);
+        for installed in found.into_iter().flatten() {
+            owners.add(installed);
+        }
         owners
     }
 
@@ -128,7 +156,8 @@ impl Owners {
         &self.problems
     }
 
-    /// Whether the image has a package database of a kind that is not read (rpm's).
+    /// Whether the image has a package database that is not read: rpm's over
+    /// Berkeley DB, or a damaged one.
     pub fn has_unread_database(&self) -> bool {
         self.unread_database
     }
@@ -186,8 +215,12 @@ fn unreadable(path: &ImagePath, error: &io::Error) -> String {
     )
 }
 
+/// A field of a database: as it is where it is one line of text, else escaped.
 fn text(bytes: &[u8]) -> String {
-    bytes.escape_ascii().to_string()
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains(char::is_control) => text.to_owned(),
+        _ => bytes.escape_ascii().to_string(),
+    }
 }
 
 #[cfg(test)]
