@@ -155,6 +155,25 @@ pub struct SelectArgs {
     /// Files that were only looked at, never opened
     #[arg(long, value_enum, env = "MICROPACKER_PROBED", default_value = "full")]
     pub probed: ProbedName,
+    /// What tells scanners the packages of the image
+    #[arg(
+        long,
+        value_enum,
+        env = "MICROPACKER_KEEP_PACKAGE_METADATA",
+        default_value = "auto"
+    )]
+    pub keep_package_metadata: PackageMetadataName,
+}
+
+/// `--keep-package-metadata`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PackageMetadataName {
+    /// Control data of the packages that files are kept of
+    Auto,
+    /// With their lists of files, and the whole database of rpm
+    Full,
+    /// Nothing
+    Off,
 }
 
 /// What is told on standard error.

@@ -34,6 +34,8 @@ pub enum Reason {
     Included(String),
     /// Every image has it, `/tmp` for instance.
     Always,
+    /// Tells scanners which packages the image holds files of.
+    PackageMetadata,
 }
 
 /// Where an entry's metadata and bytes come from.
@@ -49,6 +51,13 @@ pub enum Source {
         uid: u32,
         /// Numeric group.
         gid: u32,
+    },
+    /// Made by us: a file of root with this content.
+    Bytes {
+        /// Twelve permission bits.
+        mode: u32,
+        /// All of it.
+        content: Vec<u8>,
     },
 }
 
@@ -105,12 +114,16 @@ impl Manifest {
     /// Bytes of regular files, hard links counted once.
     pub fn content_size(&self) -> u64 {
         let mut seen = std::collections::BTreeSet::new();
-        self.entries
-            .values()
-            .filter_map(|entry| entry.meta.as_ref())
-            .filter(|meta| meta.kind == FileKind::Regular)
-            .filter(|meta| meta.nlink < 2 || seen.insert((meta.dev, meta.ino)))
-            .map(|meta| meta.size)
-            .sum()
+        let size = |entry: &Entry| match (&entry.source, &entry.meta) {
+            (Source::Bytes { content, .. }, _) => content.len() as u64,
+            (_, Some(meta))
+                if meta.kind == FileKind::Regular
+                    && (meta.nlink < 2 || seen.insert((meta.dev, meta.ino))) =>
+            {
+                meta.size
+            }
+            _ => 0,
+        };
+        self.entries.values().map(size).sum()
     }
 }

@@ -1,12 +1,13 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
-use crate::cli::{ListedName, ProbedName, SelectArgs};
+use crate::cli::{ListedName, PackageMetadataName, ProbedName, SelectArgs};
 use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
 use crate::image_path::ImagePath;
-use crate::manifest::{Exclusion, Manifest};
+use crate::manifest::{Exclusion, Manifest, Source};
 use crate::pack::{
     ImageConfig, LayerSummary, Output, dockerfile_with_losses, write_image, write_layer,
 };
+use crate::packages::PackageMetadata;
 use crate::recording::{Loss, Recording};
 use crate::resolve::mounts::Mounts;
 use crate::resolve::patterns::{Patterns, parse_file};
@@ -221,6 +222,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 fn file_list(fs: &HostFs, manifest: &Manifest) -> Vec<u8> {
     let mut list = Vec::new();
     for (path, entry) in &manifest.entries {
+        if matches!(entry.source, Source::Bytes { .. }) {
+            continue;
+        }
         let is_full = || !matches!(fs.list(path), Ok(names) if names.is_empty());
         if entry.kind == FileKind::Directory && is_full() {
             continue;
@@ -315,6 +319,11 @@ pub fn options(select: &SelectArgs, root: &Path) -> Result<Options> {
                 })
             })
             .collect::<Result<_>>()?,
+        package_metadata: match select.keep_package_metadata {
+            PackageMetadataName::Auto => PackageMetadata::Auto,
+            PackageMetadataName::Full => PackageMetadata::Full,
+            PackageMetadataName::Off => PackageMetadata::Off,
+        },
         mounts: mounts(root)?,
         ..Options::default()
     })

@@ -3,6 +3,7 @@
 
 mod acl;
 mod dense;
+mod digests;
 mod header;
 mod layer_source;
 mod pax;
@@ -20,8 +21,9 @@ pub mod oci;
 pub mod output;
 
 pub use config::{ImageConfig, looks_like_secret};
+pub use digests::Digests;
 pub use dockerfile::{dockerfile, dockerfile_with_losses};
-pub use layer::{LayerSummary, write_layer};
+pub use layer::{LayerSummary, write_layer, write_layer_with_digests};
 pub use oci::{ImageSummary, write_image};
 pub use output::{Output, OutputError};
 

@@ -4,6 +4,7 @@
 mod apk;
 mod dpkg;
 mod language;
+mod metadata;
 mod rpm;
 mod text;
 mod zip;
@@ -15,6 +16,7 @@ use std::fmt;
 use std::io;
 
 pub use language::{Ecosystem, LanguagePackage, language_packages};
+pub use metadata::{MetadataFiles, PackageMetadata, RELEASE_FILES, owning};
 pub use text::packages_text;
 
 /// Beyond this a database file is not read: the largest seen is a tenth of it.

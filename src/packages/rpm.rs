@@ -45,7 +45,7 @@ pub(super) fn has_place(fs: &dyn ImageFs) -> bool {
 }
 
 /// The files, physical, that may be databases we read.
-fn databases(fs: &dyn ImageFs) -> Vec<ImagePath> {
+pub(super) fn databases(fs: &dyn ImageFs) -> Vec<ImagePath> {
     let mut found = Vec::new();
     for place in PLACES.iter().filter_map(ImagePath::new) {
         for (name, _) in FORMATS {

@@ -7,6 +7,7 @@ mod include;
 pub mod list;
 mod listed;
 mod loader;
+mod metadata;
 /// The mount table.
 pub mod mounts;
 /// Globs over absolute paths.
@@ -22,6 +23,7 @@ mod uses;
 use crate::image_fs::ImageFs;
 use crate::image_path::ImagePath;
 use crate::manifest::{Manifest, Reason};
+use crate::packages::PackageMetadata;
 use crate::recording::Recording;
 use cache::CachedFs;
 use closure::Closures;
@@ -75,6 +77,8 @@ pub struct Options {
     pub own: Vec<ImagePath>,
     /// The mount table that the application saw.
     pub mounts: Mounts,
+    /// `--keep-package-metadata`.
+    pub package_metadata: PackageMetadata,
     /// Whether `/proc`, `/sys`, `/dev`, `/var/lib/docker` and the marks of container engines
     /// stay out, mounted or not.
     pub builtin_exclusions: bool,
@@ -91,6 +95,7 @@ impl Default for Options {
             include_mounts: Vec::new(),
             own: Vec::new(),
             mounts: Mounts::none(),
+            package_metadata: PackageMetadata::default(),
             builtin_exclusions: true,
         }
     }
@@ -121,6 +126,7 @@ fn resolve_with(
     programs.run(&mut plan);
     uses::take_listings(&mut plan, &listings, options);
     take_what_every_image_has(&mut plan, recording);
+    metadata::take_package_metadata(&mut plan, options);
     programs.tell_missing(&mut plan);
     plan.finish(recording.losses.iter().cloned())
 }
