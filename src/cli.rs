@@ -1,8 +1,17 @@
 //! The command line: types only. The names are a contract; see docs/cli.md.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+mod image;
+mod names;
+
+use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+pub use image::{ImageArgs, ImageOnlyArgs};
+pub use names::{
+    CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName, ProbedName,
+    VisitorsName,
+};
 
 /// Traces an application from inside its container and packs an image of only the files it uses.
 ///
@@ -36,8 +45,14 @@ pub enum Command {
     Ctl(CtlArgs),
     /// Pack from file lists, without running anything
     Pack(PackArgs),
+    /// Make a loadable image from a root file system tarball, on any machine
+    Image(ImageOnlyArgs),
     /// Show the interpreter and library closure of ELF files, as their loader would find it
     Elf(ElfArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page of micropacker or of a subcommand, or write all of them
+    Man(ManArgs),
 }
 
 /// Options of `run`.
@@ -58,6 +73,9 @@ pub struct RunArgs {
     /// Name of the image in image.tar, as for docker tag
     #[arg(long, value_name = "NAME", env = "MICROPACKER_TAG")]
     pub tag: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub image: ImageArgs,
     /// Keep this environment variable in the image although its name looks like a secret
     #[arg(
         long,
@@ -141,6 +159,18 @@ pub struct SelectArgs {
         value_delimiter = '\n'
     )]
     pub include_exe: Vec<OsString>,
+    /// Take /bin/sh with everything it needs to start
+    #[arg(long, env = "MICROPACKER_INCLUDE_SHELL", value_parser = clap::builder::FalseyValueParser::new())]
+    pub include_shell: bool,
+    /// Take a named set of files that a trace may not see
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NAME",
+        env = "MICROPACKER_PRESET",
+        value_delimiter = '\n'
+    )]
+    pub preset: Vec<PresetName>,
     /// Take files of this bind mount or volume too
     #[arg(
         long,
@@ -165,17 +195,6 @@ pub struct SelectArgs {
     pub keep_package_metadata: PackageMetadataName,
 }
 
-/// `--keep-package-metadata`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PackageMetadataName {
-    /// Control data of the packages that files are kept of
-    Auto,
-    /// With their lists of files, and the whole database of rpm
-    Full,
-    /// Nothing
-    Off,
-}
-
 /// What is told on standard error.
 #[derive(Debug, Args)]
 pub struct LogArgs {
@@ -197,59 +216,6 @@ pub struct LogArgs {
         default_value = "text"
     )]
     pub log_format: LogFormat,
-}
-
-/// `--engine`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EngineName {
-    /// The fastest that changes nothing for the application
-    Auto,
-    /// seccomp user notification
-    Notify,
-    /// seccomp stops
-    Seccomp,
-    /// Stops at every system call
-    Syscall,
-}
-
-/// `--visitors`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum VisitorsName {
-    /// Follow them in a container, and log opened files from the first of them on
-    Auto,
-    /// Look for them everywhere, and log opened files from the start
-    Full,
-    /// Neither
-    Off,
-}
-
-/// `--listed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ListedName {
-    /// Where the directory belongs to the application
-    Auto,
-    /// All of them
-    Full,
-    /// None
-    Skip,
-}
-
-/// `--probed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ProbedName {
-    /// Take them whole
-    Full,
-    /// Leave them out
-    Skip,
-}
-
-/// `--log-format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people
-    Text,
-    /// One JSON object a line
-    Json,
 }
 
 /// The program whose interpreter `pack` adds when no other is named.
@@ -280,6 +246,9 @@ pub struct PackArgs {
     /// Name of the image in image.tar, as for docker tag
     #[arg(long, value_name = "NAME")]
     pub tag: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub image: ImageArgs,
     /// Pack from this directory instead of /
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
@@ -325,17 +294,6 @@ pub struct CtlArgs {
     pub supervisor: Option<i32>,
 }
 
-/// What `ctl` asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CtlAction {
-    /// Print what was seen so far
-    Status,
-    /// Write the outputs now; the application goes on
-    Pack,
-    /// Stop the application as SIGTERM would; the outputs are written at its end
-    Stop,
-}
-
 /// Options of `elf`.
 #[derive(Debug, Args)]
 pub struct ElfArgs {
@@ -345,6 +303,25 @@ pub struct ElfArgs {
     /// Look in this directory as if it were /
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The subcommand; without one, micropacker itself
+    #[arg(value_name = "SUBCOMMAND")]
+    pub subcommand: Option<String>,
+    /// Write all pages into this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "subcommand")]
+    pub all: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -4,10 +4,13 @@ mod ctl;
 mod elf;
 mod exec;
 mod find;
+mod image;
+mod manual;
 mod pack;
 mod run;
 mod ship;
 mod start;
+mod summary;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;
@@ -42,9 +45,18 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Some(Command::Exec(args)) => exec::run(&args),
         Some(Command::Ctl(args)) => ctl::run(&args),
         Some(Command::Pack(args)) => pack::run(&args),
+        Some(Command::Image(args)) => image::run(&args),
         Some(Command::Elf(args)) => {
             logging::start(Detail::Normal, false);
             elf::run(&args)
+        }
+        Some(Command::Completions(args)) => {
+            logging::start(Detail::Normal, false);
+            manual::completions(&args)
+        }
+        Some(Command::Man(args)) => {
+            logging::start(Detail::Normal, false);
+            manual::man(&args)
         }
     };
     result.unwrap_or_else(|error| {

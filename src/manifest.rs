@@ -108,6 +108,8 @@ pub struct Manifest {
     pub excluded: BTreeMap<ImagePath, Exclusion>,
     /// What could not be seen or resolved; carried on from the recording, and added to.
     pub losses: Vec<Loss>,
+    /// What the user might want to add, a line each.
+    pub hints: Vec<String>,
 }
 
 impl Manifest {

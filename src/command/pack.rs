@@ -1,6 +1,8 @@
 //! `micropacker pack`: the ancestor's packer.
 
-use super::ship::{Outputs, options, ship, summary, write_whole};
+use super::image::ImageWish;
+use super::ship::{Outputs, options, ship, write_whole};
+use super::summary::summary;
 use super::{Failure, current_directory, one_line, start_logging, variable};
 use crate::cli::PackArgs;
 use crate::exit;
@@ -28,6 +30,7 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         artifacts: args.artifacts.clone(),
         tag: args.tag.clone(),
         keep_env: Vec::new(),
+        image: ImageWish::new(&args.image)?,
     };
     let options = Options {
         builtin_exclusions: args.unrestricted != Some(true),

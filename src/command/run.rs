@@ -1,7 +1,9 @@
 //! `micropacker run`: trace, resolve, pack.
 
-use super::ship::{Outputs, Shipped, options, ship, summary};
+use super::image::ImageWish;
+use super::ship::{Outputs, Shipped, options, ship};
 use super::start::{Startable, environment, manner};
+use super::summary::summary;
 use super::{Failure, current_directory, one_line, start_logging};
 use crate::cli::{RunArgs, VisitorsName};
 use crate::exit;
@@ -14,7 +16,7 @@ use crate::supervisor::{Request, Traced, end_like, supervise};
 use crate::tracer::visitors;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,17 +25,20 @@ use std::time::Duration;
 /// Runs the command to its end and writes the outputs. Gives the application's exit status.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     start_logging(&args.log);
-    let Some(startable) = Startable::find(&args.command)? else {
+    let image = ImageWish::new(&args.image)?;
+    let command = command_of(args, &image);
+    let Some(startable) = Startable::find(&command)? else {
         return Err(Failure::new(
             exit::USAGE,
-            "no command to trace: give one behind '--', as in 'micropacker -- /entrypoint.sh'",
+            "no command to trace: give one behind '--', as in 'micropacker -- /entrypoint.sh', or \
+             the image's own with --image-config",
         )
         .into());
     };
-    let packer = Arc::new(Packer::new(args)?);
+    let packer = Arc::new(Packer::new(args, image)?);
     let traced = supervise(Request {
         command: startable.command.clone(),
-        context: context(&args.command)?,
+        context: context(&command)?,
         manner: manner(&args.engine),
         visitors: match args.visitors {
             VisitorsName::Auto => visitors::Wish::Auto,
@@ -62,6 +67,17 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(traced.end.exit_status()))
 }
 
+/// The command behind `--`, or else what a container of the image starts.
+fn command_of(args: &RunArgs, image: &ImageWish) -> Vec<OsString> {
+    match &image.original {
+        Some(original) if args.command.is_empty() => {
+            let words = original.entrypoint.iter().chain(&original.cmd);
+            words.cloned().map(OsString::from_vec).collect()
+        }
+        _ => args.command.clone(),
+    }
+}
+
 /// Writes the outputs, as often as it is asked to.
 struct Packer {
     outputs: Outputs,
@@ -71,7 +87,7 @@ struct Packer {
 }
 
 impl Packer {
-    fn new(args: &RunArgs) -> Result<Self> {
+    fn new(args: &RunArgs, image: ImageWish) -> Result<Self> {
         let options = options(&args.select, Path::new("/"))
             .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?;
         let outputs = Outputs {
@@ -79,6 +95,7 @@ impl Packer {
             artifacts: args.artifacts.clone(),
             tag: args.tag.clone(),
             keep_env: args.keep_env.clone(),
+            image,
         };
         outputs.check()?;
         Ok(Self {

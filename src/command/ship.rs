@@ -1,6 +1,7 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
-use crate::cli::{ListedName, PackageMetadataName, ProbedName, SelectArgs};
+use super::image::ImageWish;
+use crate::cli::{ListedName, PackageMetadataName, PresetName, ProbedName, SelectArgs};
 use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, Manifest, Source};
@@ -11,6 +12,7 @@ use crate::packages::PackageMetadata;
 use crate::recording::{Loss, Recording};
 use crate::resolve::mounts::Mounts;
 use crate::resolve::patterns::{Patterns, parse_file};
+use crate::resolve::presets::Preset;
 use crate::resolve::{Listed, Options, Probed, resolve};
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
@@ -19,7 +21,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-const IMAGE: &str = "image.tar";
+pub const IMAGE: &str = "image.tar";
 const DOCKERFILE: &str = "Dockerfile";
 const FILES: &str = "files.txt";
 
@@ -33,6 +35,8 @@ pub struct Outputs {
     pub tag: Option<String>,
     /// Variables to keep although they look like secrets.
     pub keep_env: Vec<String>,
+    /// What the image is started with, where that is not what was traced.
+    pub image: ImageWish,
 }
 
 /// What was written.
@@ -126,6 +130,9 @@ pub fn ship(
         tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
     }
     tell(&manifest.losses);
+    for hint in &manifest.hints {
+        tracing::info!("{hint}");
+    }
     let mut rootfs = Output::create(&outputs.rootfs)?;
     let layer = write_layer(fs, &manifest, &mut rootfs)
         .with_context(|| format!("cannot write {}", outputs.rootfs.display()))?;
@@ -153,16 +160,7 @@ fn write_artifacts(
     outputs: &Outputs,
     artifacts: &Path,
 ) -> Result<()> {
-    let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
-    let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
-    keep_home_without_passwd(&mut config, recording, manifest);
-    if !secrets.is_empty() {
-        tracing::warn!(
-            "left out of the image because they look like secrets: {}; keep one with --keep-env \
-             NAME, or give them when the container is started",
-            secrets.join(", ")
-        );
-    }
+    let config = image_config(recording, manifest, outputs)?;
     let rootfs_name = outputs
         .rootfs
         .file_name()
@@ -189,6 +187,35 @@ fn write_artifacts(
     tell(&written.losses);
     tracing::debug!("{}: {}", path.display(), written.manifest_digest);
     Ok(())
+}
+
+/// That of the original image where it is known, else that of the traced command.
+fn image_config(
+    recording: &Recording,
+    manifest: &Manifest,
+    outputs: &Outputs,
+) -> Result<ImageConfig> {
+    let mut config = match &outputs.image.original {
+        Some(original) => original.clone(),
+        None => {
+            let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
+            let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
+            keep_home_without_passwd(&mut config, recording, manifest);
+            if !secrets.is_empty() {
+                tracing::warn!(
+                    "left out of the image because they look like secrets: {}; keep one with \
+                     --keep-env NAME, or give them when the container is started",
+                    secrets.join(", ")
+                );
+            }
+            config
+        }
+    };
+    outputs
+        .image
+        .apply(&mut config)
+        .map_err(anyhow::Error::msg)?;
+    Ok(config)
 }
 
 /// The engine sets HOME from the image's `/etc/passwd`. An application that never read that
@@ -240,7 +267,10 @@ fn file_list(fs: &HostFs, manifest: &Manifest) -> Vec<u8> {
 }
 
 /// <https://reproducible-builds.org/specs/source-date-epoch/>
-fn source_date_epoch() -> Result<Option<FileTime>> {
+///
+/// # Errors
+/// When the variable holds no number.
+pub fn source_date_epoch() -> Result<Option<FileTime>> {
     let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else {
         return Ok(None);
     };
@@ -309,7 +339,8 @@ pub fn options(select: &SelectArgs, root: &Path) -> Result<Options> {
         },
         include: Patterns::new(include).context("--include")?,
         exclude: Patterns::new(bytes_of(&select.exclude)).context("--exclude")?,
-        include_exe: bytes_of(&select.include_exe),
+        include_exe: include_exe(select),
+        presets: select.preset.iter().copied().map(preset).collect(),
         include_mounts: select
             .include_mount
             .iter()
@@ -329,6 +360,23 @@ pub fn options(select: &SelectArgs, root: &Path) -> Result<Options> {
     })
 }
 
+/// A shell is a program like any other, under the name that scripts know.
+fn include_exe(select: &SelectArgs) -> Vec<Vec<u8>> {
+    let shell = select.include_shell.then(|| b"/bin/sh".to_vec());
+    let named = bytes_of(&select.include_exe);
+    named.into_iter().chain(shell).collect()
+}
+
+fn preset(name: PresetName) -> Preset {
+    match name {
+        PresetName::CaCertificates => Preset::CaCertificates,
+        PresetName::Nss => Preset::Nss,
+        PresetName::Tzdata => Preset::Tzdata,
+        PresetName::Locales => Preset::Locales,
+        PresetName::PythonPackage => Preset::PythonPackage,
+    }
+}
+
 /// The mount table matters where we look at `/`; in an unpacked image nothing is mounted.
 fn mounts(root: &Path) -> Result<Mounts> {
     if root != Path::new("/") {
@@ -341,21 +389,4 @@ fn mounts(root: &Path) -> Result<Mounts> {
 
 fn bytes_of(words: &[OsString]) -> Vec<Vec<u8>> {
     words.iter().map(|word| word.as_bytes().to_vec()).collect()
-}
-
-/// The closing line of a run.
-pub fn summary(outputs: &Outputs, shipped: &Shipped) -> String {
-    let artifacts = outputs.artifacts.as_ref();
-    let image = artifacts.map_or_else(|| outputs.rootfs.clone(), |artifacts| artifacts.join(IMAGE));
-    format!(
-        "{} entries, {} in {}",
-        shipped.layer.entries,
-        megabytes(shipped.layer.content_bytes),
-        image.display()
-    )
-}
-
-/// Decimal, as `docker images` shows sizes.
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
 }

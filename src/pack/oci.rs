@@ -63,7 +63,12 @@ pub fn write_image(
     let created = rfc3339(created).ok_or(PackError::Created(created.seconds))?;
     let mut source = LayerSource::new(rootfs_tar, layer_sha256)?;
     let layer = source.blob()?;
-    let configuration = canonical(&configuration(config, &created, &layer))?;
+    let configuration = canonical(&with_docker_members(
+        describe(serde_json::to_value(configuration(
+            config, &created, &layer,
+        )))?,
+        config,
+    ))?;
     let config_blob = Blob::of(MediaType::ImageConfig, &configuration);
     let manifest = canonical(&image_manifest(&config_blob, &layer)?)?;
     let manifest_blob = Blob::of(MediaType::ImageManifest, &manifest);
@@ -176,6 +181,34 @@ fn configuration(config: &ImageConfig, created: &str, layer: &Blob) -> ImageConf
         .set_config(Some(start))
         .set_rootfs(rootfs)
         .set_history(history.map(|history| vec![history]));
+    image
+}
+
+/// Adds what Docker's images have beyond OCI's (moby, `container.Config`).
+fn with_docker_members(mut image: Value, config: &ImageConfig) -> Value {
+    let Some(start) = image.get_mut("config").and_then(Value::as_object_mut) else {
+        return image;
+    };
+    if let Some(health) = &config.health {
+        let mut members = Map::new();
+        members.insert("Test".to_owned(), json!(health.test));
+        let numbers = [
+            ("Interval", health.interval),
+            ("Timeout", health.timeout),
+            ("StartPeriod", health.start_period),
+            ("StartInterval", health.start_interval),
+            ("Retries", health.retries.into()),
+        ];
+        for (name, number) in numbers.into_iter().filter(|(_, number)| *number > 0) {
+            members.insert(name.to_owned(), json!(number));
+        }
+        start.insert("Healthcheck".to_owned(), Value::Object(members));
+    }
+    for (name, words) in [("Shell", &config.shell), ("OnBuild", &config.on_build)] {
+        if !words.is_empty() {
+            start.insert(name.to_owned(), json!(words));
+        }
+    }
     image
 }
 

@@ -13,6 +13,8 @@ pub mod mounts;
 /// Globs over absolute paths.
 pub mod patterns;
 mod plan;
+/// Named sets of files.
+pub mod presets;
 mod programs;
 mod rules;
 mod script;
@@ -31,6 +33,7 @@ pub use list::{ListReport, add_interpreter, from_list};
 use mounts::Mounts;
 use patterns::Patterns;
 use plan::{Plan, Wish};
+use presets::Preset;
 use programs::{Programs, Setting};
 use rules::Rules;
 
@@ -71,6 +74,8 @@ pub struct Options {
     pub exclude: Patterns,
     /// `--include-exe`: programs by name or path.
     pub include_exe: Vec<Vec<u8>>,
+    /// `--preset`: named sets of files.
+    pub presets: Vec<Preset>,
     /// `--include-mount`: files at or below these paths, on their own mount, are taken too.
     pub include_mounts: Vec<ImagePath>,
     /// Micropacker's binary and outputs: physical paths, of files or of whole directories.
@@ -92,6 +97,7 @@ impl Default for Options {
             include: Patterns::none(),
             exclude: Patterns::none(),
             include_exe: Vec::new(),
+            presets: Vec::new(),
             include_mounts: Vec::new(),
             own: Vec::new(),
             mounts: Mounts::none(),
@@ -125,9 +131,17 @@ fn resolve_with(
     take_wishes(&mut plan, &mut programs, recording, options);
     programs.run(&mut plan);
     uses::take_listings(&mut plan, &listings, options);
+    if options.presets.contains(&Preset::PythonPackage) {
+        let setting = Setting::of_context(&recording.context);
+        presets::complete_python(&mut plan, &mut programs, &setting);
+        programs.run(&mut plan);
+    }
     take_what_every_image_has(&mut plan, recording);
     metadata::take_package_metadata(&mut plan, options);
     programs.tell_missing(&mut plan);
+    for (preset, why) in presets::suggest(&plan, recording, &options.presets) {
+        plan.hint(format!("--preset {} may be needed: {why}", preset.name()));
+    }
     plan.finish(recording.losses.iter().cloned())
 }
 
@@ -138,6 +152,9 @@ fn take_wishes(plan: &mut Plan, programs: &mut Programs, recording: &Recording, 
     }
     for name in &options.include_exe {
         include::include_exe(plan, programs, name, &setting);
+    }
+    for preset in &options.presets {
+        presets::take(plan, programs, *preset, &setting);
     }
     let idle: Vec<String> = plan
         .rules()

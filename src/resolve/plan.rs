@@ -169,6 +169,11 @@ impl<'a> Plan<'a> {
         *self.losses.entry(what).or_default() += 1;
     }
 
+    /// Tells the user something that may be worth knowing.
+    pub(super) fn hint(&mut self, what: String) {
+        self.manifest.hints.push(what);
+    }
+
     /// Ships this directory without its content, or the nearest one above it that may be.
     pub(super) fn keep_directory(&mut self, directory: &ImagePath, reason: Reason) {
         let mut here = Some(directory.clone());

@@ -6,6 +6,7 @@ mod includes;
 mod lists;
 mod mounted;
 mod paths;
+mod presets;
 mod properties;
 mod starts;
 
