@@ -18,6 +18,7 @@ pub mod pack;
 pub mod packages;
 pub mod recorder;
 pub mod recording;
+pub mod report;
 pub mod resolve;
 pub mod supervisor;
 pub mod sys;

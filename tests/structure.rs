@@ -56,6 +56,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // From a manifest to files.
     ("pack", &["manifest", "recording", "image_fs", "image_path"]),
+    // What is told of it.
+    (
+        "report",
+        &[
+            "pack",
+            "packages",
+            "manifest",
+            "recording",
+            "image_fs",
+            "image_path",
+            "byte_string",
+        ],
+    ),
     // The command line.
     ("cli", &[]),
     ("logging", &[]),
@@ -69,6 +82,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "tracer",
             "resolve",
             "pack",
+            "report",
             "packages",
             "elf",
             "manifest",

@@ -30,6 +30,7 @@ pub use inspect::{InspectError, parse_image_config};
 pub use layer::{LayerSummary, write_layer, write_layer_with_digests};
 pub use oci::{ImageSummary, write_image};
 pub use output::{Output, OutputError};
+pub use rfc3339::rfc3339;
 
 use crate::image_path::ImagePath;
 use sha2::{Digest, Sha256};

@@ -33,6 +33,7 @@ fn parse(database: &[u8]) -> Vec<Installed> {
             b"V:" => current.package.version = text(value),
             b"A:" => current.package.arch = text(value),
             b"o:" => current.package.source = text(value),
+            b"I:" => current.package.size = text(value).parse().unwrap_or_default(),
             b"L:" => current.package.license = text(value),
             b"m:" => current.package.maintainer = text(value),
             b"F:" => {

@@ -90,12 +90,15 @@ fn parse_paragraph(lines: &[&[u8]]) -> Option<Package> {
         Some((source, version)) => (source.to_owned(), version.trim_end_matches(')').to_owned()),
         None => (source, version.clone()),
     };
+    let kibibytes = field(b"Installed-Size").and_then(|size| size.parse::<u64>().ok());
+    let kibibytes = kibibytes.unwrap_or_default();
     Some(Package {
         version,
         arch: field(b"Architecture").unwrap_or_default(),
         source,
         source_version,
         maintainer: field(b"Maintainer").unwrap_or_default(),
+        size: kibibytes.saturating_mul(1024),
         ..Package::named(Manager::Dpkg, name)
     })
 }

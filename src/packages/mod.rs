@@ -62,6 +62,8 @@ pub struct Package {
     pub license: String,
     /// Name and address of who answers for it.
     pub maintainer: String,
+    /// Bytes that it takes when it is installed, as its maker counted them.
+    pub size: u64,
 }
 
 impl Package {
@@ -75,6 +77,7 @@ impl Package {
             source_version: String::new(),
             license: String::new(),
             maintainer: String::new(),
+            size: 0,
         }
     }
 }

@@ -76,21 +76,22 @@ fn a_source_package_is_known_by_name_and_version() {
             source_version,
             license,
             maintainer,
+            size,
             ..
         } = package;
-        [source, source_version, license, maintainer].join("|")
+        format!("{source}|{source_version}|{license}|{maintainer}|{size}")
     };
-    let status = "Package: a\nVersion: 1+b1\nSource: src (1)\nMaintainer: J\u{f6} <j@x>\n\n\
+    let status = "Package: a\nVersion: 1+b1\nSource: src (1)\nMaintainer: J\u{f6} <j@x>\nInstalled-Size: 2\n\n\
                   Package: b\nVersion: 2\n";
     let dpkg = MemFs::new()
         .file("/var/lib/dpkg/status", status)
         .file("/var/lib/dpkg/info/a.list", "/a\n")
         .file("/var/lib/dpkg/info/b.list", "/b\n");
-    assert_eq!(source(dpkg.clone(), "/a"), "src|1||J\u{f6} <j@x>");
-    assert_eq!(source(dpkg, "/b"), "b|2||");
-    let apk = "P:ssl_client\nV:1.36-r2\no:busybox\nL:GPL-2.0-only\nm:N <n@x>\nF:\nR:x\n";
+    assert_eq!(source(dpkg.clone(), "/a"), "src|1||J\u{f6} <j@x>|2048");
+    assert_eq!(source(dpkg, "/b"), "b|2|||0");
+    let apk = "P:ssl_client\nV:1.36-r2\no:busybox\nL:GPL-2.0-only\nm:N <n@x>\nI:9\nF:\nR:x\n";
     let apk = MemFs::new().file("/lib/apk/db/installed", apk);
-    assert_eq!(source(apk, "/x"), "busybox|1.36-r2|GPL-2.0-only|N <n@x>");
+    assert_eq!(source(apk, "/x"), "busybox|1.36-r2|GPL-2.0-only|N <n@x>|9");
 }
 
 #[test]

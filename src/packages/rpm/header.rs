@@ -8,6 +8,7 @@ const NAME: u32 = 1000;
 const VERSION: u32 = 1001;
 const RELEASE: u32 = 1002;
 const EPOCH: u32 = 1003;
+const SIZE: u32 = 1009;
 const VENDOR: u32 = 1011;
 const LICENSE: u32 = 1014;
 const PACKAGER: u32 = 1015;
@@ -43,6 +44,12 @@ pub(super) fn parse(blob: &[u8]) -> Option<Installed> {
             source_version,
             license: header.string(LICENSE).unwrap_or_default(),
             maintainer: maintainer.unwrap_or_default(),
+            size: header
+                .numbers(SIZE)
+                .first()
+                .copied()
+                .unwrap_or_default()
+                .into(),
             ..Package::named(Manager::Rpm, name)
         },
         paths: header.paths(),

@@ -41,6 +41,7 @@ fn a_database_of_sqlite_names_the_owner_with_epoch_and_architecture() {
     let package = owners.package_of(&path("/usr/share/tool4")).expect("owned");
     assert_eq!(package.manager, Manager::Rpm);
     assert_eq!(package.license, "MIT AND GPL-2.0-or-later");
+    assert_eq!(package.size, 7);
     assert_eq!(package.maintainer, "Jane Doe <jane@example.org>");
     assert_eq!(
         (package.source.as_str(), package.source_version.as_str()),
