@@ -2,6 +2,7 @@
 
 mod image;
 mod names;
+mod report;
 
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ pub use names::{
     CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName, ProbedName,
     VisitorsName,
 };
+pub use report::{DiffArgs, ExplainArgs};
 
 /// Traces an application from inside its container and packs an image of only the files it uses.
 ///
@@ -49,6 +51,10 @@ pub enum Command {
     Image(ImageOnlyArgs),
     /// Show the interpreter and library closure of ELF files, as their loader would find it
     Elf(ElfArgs),
+    /// Tell why paths are in an image, or what would bring them in
+    Explain(ExplainArgs),
+    /// Tell what two runs kept differently
+    Diff(DiffArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page of micropacker or of a subcommand, or write all of them
@@ -67,7 +73,7 @@ pub struct RunArgs {
         default_value = "rootfs.tar"
     )]
     pub output: PathBuf,
-    /// Write image.tar, Dockerfile and files.txt into this directory
+    /// Write image.tar, Dockerfile and what tells of the image into this directory
     #[arg(long, value_name = "DIR", env = "MICROPACKER_ARTIFACTS")]
     pub artifacts: Option<PathBuf>,
     /// Name of the image in image.tar, as for docker tag
@@ -224,7 +230,7 @@ pub const DEFAULT_ELF: &str = "/bin/sh";
 /// Options of `pack`.
 #[derive(Debug, Args)]
 pub struct PackArgs {
-    /// A list of files: one path a line
+    /// A list of files, one path a line, or a report.json
     #[arg(short, long = "input", value_name = "FILE", required = true)]
     pub input: Vec<PathBuf>,
     /// The root file system tarball to write
@@ -240,7 +246,7 @@ pub struct PackArgs {
     /// Write the package of each file here
     #[arg(short, long, value_name = "FILE")]
     pub packages: Option<PathBuf>,
-    /// Write image.tar, Dockerfile and files.txt into this directory
+    /// Write image.tar, Dockerfile and what tells of the image into this directory
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<PathBuf>,
     /// Name of the image in image.tar, as for docker tag

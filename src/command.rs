@@ -1,8 +1,10 @@
 //! One file a subcommand: turns arguments into calls, and errors into messages and exit codes.
 
 mod ctl;
+mod diff;
 mod elf;
 mod exec;
+mod explain;
 mod find;
 mod image;
 mod manual;
@@ -11,6 +13,7 @@ mod run;
 mod ship;
 mod start;
 mod summary;
+mod tell;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;
@@ -49,6 +52,14 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Some(Command::Elf(args)) => {
             logging::start(Detail::Normal, false);
             elf::run(&args)
+        }
+        Some(Command::Explain(args)) => {
+            logging::start(Detail::Normal, false);
+            explain::run(&args)
+        }
+        Some(Command::Diff(args)) => {
+            logging::start(Detail::Normal, false);
+            diff::run(&args)
         }
         Some(Command::Completions(args)) => {
             logging::start(Detail::Normal, false);

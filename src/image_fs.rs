@@ -5,6 +5,7 @@ mod mem;
 mod walk;
 
 use crate::image_path::ImagePath;
+use serde::{Deserialize, Serialize};
 use std::io;
 
 pub use host::HostFs;
@@ -12,7 +13,8 @@ pub use mem::MemFs;
 pub use walk::{Walk, walk, walk_in};
 
 /// What a directory entry is (inode(7)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it all")]
 pub enum FileKind {
     Regular,

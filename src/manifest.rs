@@ -3,11 +3,13 @@
 use crate::image_fs::{FileKind, Meta};
 use crate::image_path::ImagePath;
 use crate::recording::{Access, Loss, Origin};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Why an entry is shipped. The chain of reasons ends at [`Reason::Used`] or at something the
 /// user or the format asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// A process used it.
     Used {
@@ -36,6 +38,25 @@ pub enum Reason {
     Always,
     /// Tells scanners which packages the image holds files of.
     PackageMetadata,
+}
+
+impl Reason {
+    /// The other path that it stands for, if any.
+    pub fn of(&self) -> Option<&ImagePath> {
+        match self {
+            Self::ParentOf(of)
+            | Self::LinkTo(of)
+            | Self::LoaderOf(of)
+            | Self::InterpreterOf(of)
+            | Self::NeededBy(of)
+            | Self::ListedIn(of) => Some(of),
+            Self::Used { .. }
+            | Self::Executed
+            | Self::Included(_)
+            | Self::Always
+            | Self::PackageMetadata => None,
+        }
+    }
 }
 
 /// Where an entry's metadata and bytes come from.
@@ -75,7 +96,8 @@ pub struct Entry {
 }
 
 /// Something that was used and is not shipped, and why not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Exclusion {
     /// Lies on a mount that is not part of the image; the file system type.
     Mount(String),

@@ -3,7 +3,8 @@
 use super::image::ImageWish;
 use super::ship::{Outputs, Shipped, options, ship};
 use super::start::{Startable, environment, manner};
-use super::summary::summary;
+use super::summary::{summary, tell_summary};
+use super::tell::Traced as Facts;
 use super::{Failure, current_directory, one_line, start_logging};
 use crate::cli::{RunArgs, VisitorsName};
 use crate::exit;
@@ -20,7 +21,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Runs the command to its end and writes the outputs. Gives the application's exit status.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
@@ -56,13 +57,10 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         traced.recording.execs.len(),
         traced.recording.created.len()
     );
-    let packed = packer.pack(&traced.recording);
+    let facts = packer.traced(Some(traced.choice.engine.to_string()));
+    let packed = packer.pack(&traced.recording, &facts);
     tell_waiting(&traced, &packer, &packed);
-    tracing::info!(
-        "{}; traced by {}",
-        summary(&packer.outputs, &packed?),
-        traced.choice.engine
-    );
+    tell_summary(&packer.outputs, &packed?, &traced.recording, &facts);
     end_like(traced.end);
     Ok(ExitCode::from(traced.end.exit_status()))
 }
@@ -82,6 +80,8 @@ fn command_of(args: &RunArgs, image: &ImageWish) -> Vec<OsString> {
 struct Packer {
     outputs: Outputs,
     options: Options,
+    /// When the command was about to be started.
+    start: Instant,
     /// Whose turn it is: the temporary files have the same names each time.
     turn: Mutex<()>,
 }
@@ -101,6 +101,7 @@ impl Packer {
         Ok(Self {
             outputs,
             options,
+            start: Instant::now(),
             turn: Mutex::default(),
         })
     }
@@ -112,10 +113,17 @@ impl Packer {
             .collect()
     }
 
-    fn pack(&self, recording: &Recording) -> Result<Shipped> {
+    fn traced(&self, engine: Option<String>) -> Facts {
+        Facts {
+            engine,
+            lasted: Some(self.start.elapsed()),
+        }
+    }
+
+    fn pack(&self, recording: &Recording, traced: &Facts) -> Result<Shipped> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let fs = HostFs::new("/");
-        ship(&fs, recording, self.options.clone(), &self.outputs)
+        ship(&fs, recording, self.options.clone(), &self.outputs, traced)
     }
 
     fn pack_early(&self, recording: &Recording) -> Result<Packed> {
@@ -125,7 +133,8 @@ impl Packer {
                 self.outputs.rootfs.display()
             );
         }
-        Ok(self.packed(&self.pack(recording)?))
+        let shipped = self.pack(recording, &self.traced(None))?;
+        Ok(self.packed(&shipped))
     }
 
     fn packed(&self, shipped: &Shipped) -> Packed {

@@ -1,15 +1,19 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
 use super::image::ImageWish;
+use super::summary::tell_exclusions;
+use super::tell::{self, Made, Traced, file_list, write_tellers};
 use crate::cli::{ListedName, PackageMetadataName, PresetName, ProbedName, SelectArgs};
-use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
+use crate::image_fs::{FileTime, HostFs};
 use crate::image_path::ImagePath;
-use crate::manifest::{Exclusion, Manifest, Source};
+use crate::manifest::Manifest;
 use crate::pack::{
-    ImageConfig, LayerSummary, Output, dockerfile_with_losses, write_image, write_layer,
+    Digests, ImageConfig, LayerSummary, Output, dockerfile_with_losses, write_image, write_layer,
+    write_layer_with_digests,
 };
 use crate::packages::PackageMetadata;
 use crate::recording::{Loss, Recording};
+use crate::report::Inventory;
 use crate::resolve::mounts::Mounts;
 use crate::resolve::patterns::{Patterns, parse_file};
 use crate::resolve::presets::Preset;
@@ -23,7 +27,6 @@ use std::path::{Path, PathBuf};
 
 pub const IMAGE: &str = "image.tar";
 const DOCKERFILE: &str = "Dockerfile";
-const FILES: &str = "files.txt";
 
 /// Where the outputs go.
 pub struct Outputs {
@@ -45,6 +48,8 @@ pub struct Shipped {
     pub manifest: Manifest,
     /// The tarball.
     pub layer: LayerSummary,
+    /// The packages, where artifacts were written.
+    pub inventory: Option<Inventory>,
 }
 
 impl Outputs {
@@ -63,7 +68,7 @@ impl Outputs {
                 artifacts.display()
             )
         })?;
-        for name in [IMAGE, DOCKERFILE, FILES] {
+        for name in artifact_names() {
             Output::create(&artifacts.join(name))?;
         }
         if !self.rootfs_is_a_file() {
@@ -78,8 +83,8 @@ impl Outputs {
     /// All of them.
     pub fn files(&self) -> Vec<PathBuf> {
         let artifacts = self.artifacts.iter();
-        let beside = artifacts
-            .flat_map(|artifacts| [IMAGE, DOCKERFILE, FILES].map(|name| artifacts.join(name)));
+        let beside =
+            artifacts.flat_map(|artifacts| artifact_names().map(|name| artifacts.join(name)));
         std::iter::once(self.rootfs.clone()).chain(beside).collect()
     }
 
@@ -101,6 +106,10 @@ impl Outputs {
     }
 }
 
+fn artifact_names() -> impl Iterator<Item = &'static str> {
+    [IMAGE, DOCKERFILE].into_iter().chain(tell::NAMES)
+}
+
 /// A file of this machine as seen from an image's root; `None` where it lies outside.
 fn path_below(root: &Path, file: &Path) -> Option<ImagePath> {
     let file = std::path::absolute(file).ok()?;
@@ -119,6 +128,7 @@ pub fn ship(
     recording: &Recording,
     options: Options,
     outputs: &Outputs,
+    traced: &Traced,
 ) -> Result<Shipped> {
     let options = Options {
         own: outputs.own(&fs.host_path(&ImagePath::root())),
@@ -134,8 +144,12 @@ pub fn ship(
         tracing::info!("{hint}");
     }
     let mut rootfs = Output::create(&outputs.rootfs)?;
-    let layer = write_layer(fs, &manifest, &mut rootfs)
-        .with_context(|| format!("cannot write {}", outputs.rootfs.display()))?;
+    let written = match outputs.artifacts {
+        Some(_) => write_layer_with_digests(fs, &manifest, &mut rootfs),
+        None => write_layer(fs, &manifest, &mut rootfs).map(|layer| (layer, Digests::new())),
+    };
+    let (layer, digests) =
+        written.with_context(|| format!("cannot write {}", outputs.rootfs.display()))?;
     rootfs.commit()?;
     tell(&layer.losses);
     if layer.sparse_entries > 0 {
@@ -146,10 +160,24 @@ pub fn ship(
             layer.sparse_entries
         );
     }
+    let mut inventory = None;
     if let Some(artifacts) = &outputs.artifacts {
         write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?;
+        let made = Made {
+            fs,
+            recording,
+            traced,
+            manifest: &manifest,
+            layer: &layer,
+            digests: &digests,
+        };
+        inventory = Some(write_tellers(&made, outputs, artifacts)?);
     }
-    Ok(Shipped { manifest, layer })
+    Ok(Shipped {
+        manifest,
+        layer,
+        inventory,
+    })
 }
 
 fn write_artifacts(
@@ -168,7 +196,7 @@ fn write_artifacts(
     let (dockerfile, losses) = dockerfile_with_losses(&config, &rootfs_name.to_string_lossy());
     tell(&losses);
     write_whole(&artifacts.join(DOCKERFILE), &dockerfile)?;
-    write_whole(&artifacts.join(FILES), &file_list(fs, manifest))?;
+    write_whole(&artifacts.join(tell::FILES), &file_list(fs, manifest))?;
 
     let mut tarball = File::open(&outputs.rootfs)
         .with_context(|| format!("cannot read {} again", outputs.rootfs.display()))?;
@@ -244,28 +272,6 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The ancestor's list: one path a line. A listed directory would bring in all below it, so
-/// only one that is empty is listed; a name that holds a newline cannot be.
-fn file_list(fs: &HostFs, manifest: &Manifest) -> Vec<u8> {
-    let mut list = Vec::new();
-    for (path, entry) in &manifest.entries {
-        if matches!(entry.source, Source::Bytes { .. }) {
-            continue;
-        }
-        let is_full = || !matches!(fs.list(path), Ok(names) if names.is_empty());
-        if entry.kind == FileKind::Directory && is_full() {
-            continue;
-        }
-        if path.as_bytes().contains(&b'\n') {
-            tracing::warn!("{path} is not in {FILES}: a name in it cannot hold a newline");
-            continue;
-        }
-        list.extend_from_slice(path.as_bytes());
-        list.push(b'\n');
-    }
-    list
-}
-
 /// <https://reproducible-builds.org/specs/source-date-epoch/>
 ///
 /// # Errors
@@ -286,28 +292,8 @@ pub fn source_date_epoch() -> Result<Option<FileTime>> {
     }))
 }
 
-fn tell_exclusions(manifest: &Manifest) {
-    let mut vanished = Vec::new();
-    for (path, why) in &manifest.excluded {
-        match why {
-            Exclusion::Unreadable(error) => tracing::warn!("{path} is not in the image: {error}"),
-            why => tracing::trace!("left out: {path}: {why:?}"),
-        }
-        if *why == Exclusion::Vanished {
-            vanished.push(path.to_string());
-        }
-    }
-    const SHOWN: usize = 3;
-    if !vanished.is_empty() {
-        tracing::warn!(
-            "{} used paths are gone and not in the image (-d shows all): {}",
-            vanished.len(),
-            vanished[..vanished.len().min(SHOWN)].join(", ")
-        );
-    }
-}
-
-fn tell(losses: &[Loss]) {
+/// Tells what was lost.
+pub fn tell(losses: &[Loss]) {
     for loss in losses {
         match loss.count {
             1 => tracing::warn!("{}", loss.what),

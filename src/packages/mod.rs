@@ -142,8 +142,12 @@ impl Owners {
     }
 
     /// The package that owns a file or a directory, by its physical path or by the one a
-    /// database has. Of a shared directory the first package.
+    /// database has. Of a shared directory the first package. A merged directory's old name,
+    /// which is a symlink, is nobody's: to the databases it is a directory of many.
     pub fn package_of(&self, path: &ImagePath) -> Option<&Package> {
+        if self.aliases.iter().any(|(alias, _)| alias == path) {
+            return None;
+        }
         let index = self.by_path.get(path).or_else(|| {
             let physical = self.physical(path)?;
             self.by_path.get(&physical)

@@ -103,6 +103,11 @@ fn a_merged_usr_makes_both_names_one() {
         told("libc6", "2.36-9+deb12u9", "amd64")
     );
     assert_eq!(owner(&owners, "/bin/bashful"), None);
+    assert_eq!(
+        owner(&owners, "/usr/bin"),
+        owner(&owners, "/usr/share/doc/bash")
+    );
+    assert_eq!(owner(&owners, "/bin"), None);
 }
 
 #[test]
