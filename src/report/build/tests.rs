@@ -64,7 +64,7 @@ fn report(name: &[u8]) -> Report {
     let fs = MemFs::new()
         .file(&file, "content")
         .symlink("/link", name)
-        .file("/var/lib/dpkg/info/p.list", &[b"/d/", name, b"\n"].concat());
+        .file("/var/lib/dpkg/info/p.list", [b"/d/", name, b"\n"].concat());
     let mut manifest = Manifest::default();
     for (at, reason) in [
         (path(&file), Reason::NeededBy(path(&file))),
