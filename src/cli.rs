@@ -96,12 +96,18 @@ pub struct RunArgs {
     /// How long the application may take to end after the signal was passed on
     #[arg(long, value_name = "SECONDS", env = "MICROPACKER_STOP_TIMEOUT")]
     pub stop_timeout: Option<u64>,
+    /// Fail with status 125 when anything was lost; the outputs are written all the same
+    #[arg(long, env = "MICROPACKER_STRICT", value_parser = clap::builder::FalseyValueParser::new())]
+    pub strict: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub engine: EngineArgs,
     /// Processes that enter the container from outside (docker exec, health checks)
     #[arg(long, value_enum, env = "MICROPACKER_VISITORS", default_value = "auto")]
     pub visitors: VisitorsName,
+    /// Let the command keep this process, PID 1 for instance, and trace it from a child of it
+    #[arg(long, env = "MICROPACKER_INVERTED", conflicts_with = "stop_timeout", value_parser = clap::builder::FalseyValueParser::new())]
+    pub inverted: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub log: LogArgs,

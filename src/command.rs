@@ -5,6 +5,7 @@ mod diff;
 mod elf;
 mod exec;
 mod explain;
+mod file_list;
 mod find;
 mod image;
 mod manual;

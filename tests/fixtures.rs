@@ -42,6 +42,7 @@ fixtures! {
     exit_status
     fchdir_relative
     fork_storm
+    fuse_server
     group_stop
     int80_open
     io_uring
@@ -50,6 +51,7 @@ fixtures! {
     long_path
     looks
     missing
+    no_children
     odd_names
     open_calls
     orphan

@@ -13,7 +13,7 @@ use crate::recording::{Context as RunContext, Recording};
 use crate::resolve::Options;
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
-use crate::supervisor::{Request, Traced, end_like, supervise};
+use crate::supervisor::{Request, Traced, end_like, supervise, supervise_inverted};
 use crate::tracer::visitors;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
@@ -37,7 +37,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         .into());
     };
     let packer = Arc::new(Packer::new(args, image)?);
-    let traced = supervise(Request {
+    let request = Request {
         command: startable.command.clone(),
         context: context(&command)?,
         manner: manner(&args.engine),
@@ -49,20 +49,49 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
         pack: pack_now(&packer),
         outputs: packer.absolute_outputs(),
-    })
-    .map_err(|error| startable.failure(&error))?;
+        kept: packer.outputs.descriptors(),
+    };
+    if args.inverted {
+        let error = supervise_inverted(request, |traced| {
+            if let Err(error) = conclude(args, &packer, &traced) {
+                tracing::error!("{}", one_line(&error));
+            }
+        });
+        return Err(startable.failure(&error).into());
+    }
+    let traced = supervise(request).map_err(|error| startable.failure(&error))?;
+    conclude(args, &packer, &traced)?;
+    end_like(traced.end);
+    Ok(ExitCode::from(traced.end.exit_status()))
+}
+
+/// Writes the outputs and tells of them.
+fn conclude(args: &RunArgs, packer: &Packer, traced: &Traced) -> Result<()> {
+    let losses = traced.recording.losses.iter();
     tracing::debug!(
-        "{} paths used, {} programs started, {} names made; resolving",
+        "{} paths used, {} programs started, {} names made, {} losses; resolving",
         traced.recording.uses.len(),
         traced.recording.execs.len(),
-        traced.recording.created.len()
+        traced.recording.created.len(),
+        losses.map(|loss| loss.count).sum::<u64>()
     );
     let facts = packer.traced(Some(traced.choice.engine.to_string()));
     let packed = packer.pack(&traced.recording, &facts);
-    tell_waiting(&traced, &packer, &packed);
-    tell_summary(&packer.outputs, &packed?, &traced.recording, &facts);
-    end_like(traced.end);
-    Ok(ExitCode::from(traced.end.exit_status()))
+    tell_waiting(traced, packer, &packed);
+    let packed = packed?;
+    tell_summary(&packer.outputs, &packed, &traced.recording, &facts);
+    if args.strict && packed.lost > 0 {
+        return Err(Failure::new(
+            exit::OUTPUT,
+            format!(
+                "the outputs are written and may lack files: {} different losses were told; \
+                 without --strict that is no failure",
+                packed.lost
+            ),
+        )
+        .into());
+    }
+    Ok(())
 }
 
 /// The command behind `--`, or else what a container of the image starts.

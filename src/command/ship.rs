@@ -1,15 +1,16 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
+use super::file_list::file_list;
 use super::image::ImageWish;
 use super::summary::tell_exclusions;
-use super::tell::{self, Made, Traced, file_list, write_tellers};
+use super::tell::{self, Made, Traced, write_tellers};
 use crate::cli::{ListedName, PackageMetadataName, PresetName, ProbedName, SelectArgs};
 use crate::image_fs::{FileTime, HostFs};
 use crate::image_path::ImagePath;
 use crate::manifest::Manifest;
 use crate::pack::{
-    Digests, ImageConfig, LayerSummary, Output, dockerfile_with_losses, write_image, write_layer,
-    write_layer_with_digests,
+    Digests, ImageConfig, LayerSummary, Output, descriptor_of, dockerfile_with_losses, write_image,
+    write_layer, write_layer_with_digests,
 };
 use crate::packages::PackageMetadata;
 use crate::recording::{Loss, Recording};
@@ -19,9 +20,11 @@ use crate::resolve::patterns::{Patterns, parse_file};
 use crate::resolve::presets::Preset;
 use crate::resolve::{Listed, Options, Probed, resolve};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +53,8 @@ pub struct Shipped {
     pub layer: LayerSummary,
     /// The packages, where artifacts were written.
     pub inventory: Option<Inventory>,
+    /// How many different losses were told.
+    pub lost: usize,
 }
 
 impl Outputs {
@@ -86,6 +91,12 @@ impl Outputs {
         let beside =
             artifacts.flat_map(|artifacts| artifact_names().map(|name| artifacts.join(name)));
         std::iter::once(self.rootfs.clone()).chain(beside).collect()
+    }
+
+    /// The descriptors that they are written through, where they are named so: ours to keep.
+    pub fn descriptors(&self) -> BTreeSet<RawFd> {
+        let places = std::iter::once(&self.rootfs).chain(&self.artifacts);
+        places.filter_map(|place| descriptor_of(place)).collect()
     }
 
     /// Whether they can be written more than once: a stream has been read by then.
@@ -161,8 +172,9 @@ pub fn ship(
         );
     }
     let mut inventory = None;
+    let mut lost = manifest.losses.len() + layer.losses.len();
     if let Some(artifacts) = &outputs.artifacts {
-        write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?;
+        lost += write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?;
         let made = Made {
             fs,
             recording,
@@ -177,9 +189,11 @@ pub fn ship(
         manifest,
         layer,
         inventory,
+        lost,
     })
 }
 
+/// Gives how many different losses it told.
 fn write_artifacts(
     fs: &HostFs,
     recording: &Recording,
@@ -187,7 +201,7 @@ fn write_artifacts(
     layer: &LayerSummary,
     outputs: &Outputs,
     artifacts: &Path,
-) -> Result<()> {
+) -> Result<usize> {
     let config = image_config(recording, manifest, outputs)?;
     let rootfs_name = outputs
         .rootfs
@@ -196,7 +210,10 @@ fn write_artifacts(
     let (dockerfile, losses) = dockerfile_with_losses(&config, &rootfs_name.to_string_lossy());
     tell(&losses);
     write_whole(&artifacts.join(DOCKERFILE), &dockerfile)?;
-    write_whole(&artifacts.join(tell::FILES), &file_list(fs, manifest))?;
+    write_whole(
+        &artifacts.join(tell::FILES),
+        &file_list(fs, manifest, tell::FILES),
+    )?;
 
     let mut tarball = File::open(&outputs.rootfs)
         .with_context(|| format!("cannot read {} again", outputs.rootfs.display()))?;
@@ -214,7 +231,7 @@ fn write_artifacts(
     image.commit()?;
     tell(&written.losses);
     tracing::debug!("{}: {}", path.display(), written.manifest_digest);
-    Ok(())
+    Ok(losses.len() + written.losses.len())
 }
 
 /// That of the original image where it is known, else that of the traced command.

@@ -21,9 +21,9 @@ pub fn tell_summary(outputs: &Outputs, shipped: &Shipped, seen: &Recording, trac
     if let Some(left_out) = left_out(&shipped.manifest) {
         tracing::info!("left out: {left_out}");
     }
-    let losses = shipped.manifest.losses.len() + shipped.layer.losses.len();
-    if losses > 0 {
-        tracing::info!("not seen or packed completely: {losses} warnings above say what");
+    if shipped.lost > 0 {
+        let lost = shipped.lost;
+        tracing::info!("not seen or packed completely: {lost} warnings above say what");
     }
     match &traced.engine {
         Some(engine) => tracing::info!("{}; traced by {engine}", summary(outputs, shipped)),

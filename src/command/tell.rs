@@ -1,8 +1,8 @@
 //! The artifacts that tell of an image: its packages, its bill of materials, its report.
 
 use super::ship::{Outputs, source_date_epoch, tell, write_whole};
-use crate::image_fs::{FileKind, HostFs, ImageFs};
-use crate::manifest::{Manifest, Source};
+use crate::image_fs::HostFs;
+use crate::manifest::Manifest;
 use crate::pack::{Digests, ImageConfig, LayerSummary, Output};
 use crate::packages::packages_text;
 use crate::recording::{Loss, Recording};
@@ -94,28 +94,6 @@ pub fn write_tellers(made: &Made, outputs: &Outputs, artifacts: &Path) -> Result
     });
     write_report(&report, &artifacts.join(REPORT))?;
     Ok(inventory)
-}
-
-/// The ancestor's list: one path a line. A listed directory would bring in all below it, so
-/// only one that is empty is listed; a name that holds a newline cannot be.
-pub fn file_list(fs: &HostFs, manifest: &Manifest) -> Vec<u8> {
-    let mut list = Vec::new();
-    for (path, entry) in &manifest.entries {
-        if matches!(entry.source, Source::Bytes { .. }) {
-            continue;
-        }
-        let is_full = || !matches!(fs.list(path), Ok(names) if names.is_empty());
-        if entry.kind == FileKind::Directory && is_full() {
-            continue;
-        }
-        if path.as_bytes().contains(&b'\n') {
-            tracing::warn!("{path} is not in {FILES}: a name in it cannot hold a newline");
-            continue;
-        }
-        list.extend_from_slice(path.as_bytes());
-        list.push(b'\n');
-    }
-    list
 }
 
 fn write_report(report: &Report, path: &Path) -> Result<()> {

@@ -3,6 +3,7 @@
 
 mod acl;
 mod dense;
+mod descriptor;
 mod digests;
 mod header;
 mod layer_source;
@@ -24,6 +25,7 @@ pub mod output;
 
 pub use change::{ChangeError, change};
 pub use config::{Health, ImageConfig, looks_like_secret};
+pub use descriptor::descriptor_of;
 pub use digests::Digests;
 pub use dockerfile::{dockerfile, dockerfile_with_losses};
 pub use inspect::{InspectError, parse_image_config};

@@ -23,7 +23,7 @@ use census::Census;
 pub use client::{Connection, FindError};
 use joined::Registry;
 use protocol::{Answer, Main, Packed, Refusal, Status, line};
-pub use session::{Session, SessionEmitter};
+pub use session::{Session, SessionEmitter, Telling};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::ffi::OsStrExt;
@@ -54,10 +54,14 @@ pub struct About {
     pub argv: Vec<Vec<u8>>,
     /// Its process.
     pub main: Tid,
+    /// The process that is sent SIGTERM to stop it.
+    pub stopped_by: Tid,
     /// The files that will be written.
     pub outputs: Vec<PathBuf>,
     /// Writes them.
     pub pack: PackNow,
+    /// Hears of the processes of micropacker itself that connect.
+    pub greet: Box<dyn Fn(Tid) + Send + Sync>,
 }
 
 /// What the threads of the control socket share with the ptrace loop.
@@ -72,6 +76,7 @@ struct Shared {
 }
 
 /// The supervisor's hold of its control socket.
+#[derive(Clone)]
 pub struct Control {
     shared: Arc<Shared>,
 }
@@ -104,6 +109,14 @@ impl Control {
     /// A thread of the application has come to life or ended.
     pub fn on_change(&self, tid: Tid, lives: bool) {
         self.shared.census().on_change(tid, lives);
+    }
+
+    /// Writes the outputs from what was seen so far, as for one that asks for it.
+    ///
+    /// # Errors
+    /// One line.
+    pub fn pack(&self) -> Result<Packed, Refusal> {
+        server::pack(&self.shared)
     }
 
     /// Everything that we follow has ended. Joined commands get a moment to end too; of those

@@ -14,6 +14,7 @@ mod visitors;
 
 use super::gains::Hindrance;
 use super::memory::read_path;
+use super::served::NOT_OURS;
 use super::syscall::{Base, Call, Deed, Follow, PathArgument, Shape};
 use super::tracees::{Link, NoLink, Tracees};
 use crate::event::Event;
@@ -119,15 +120,6 @@ impl<T: Tracees> Observer<T> {
         self.cwds.forget(tid);
     }
 
-    /// A thread has become one that we may not look at.
-    pub fn on_hidden(&mut self, tid: Tid) {
-        let program = self.program_of(tid);
-        self.lose(format!(
-            "what {program} uses after it has changed its IDs or as a program it may not read: it \
-             may not be looked at; run the container with --cap-add SYS_PTRACE"
-        ));
-    }
-
     /// A thread is about to make this call.
     pub fn on_call(&mut self, tid: Tid, call: &'static Call, args: &[u64; 6]) {
         match call.shape {
@@ -135,6 +127,12 @@ impl<T: Tracees> Observer<T> {
                 for argument in paths {
                     self.on_path_argument(tid, call, argument, args);
                 }
+            }
+            Shape::Mounts(paths) => {
+                for argument in paths {
+                    self.on_path_argument(tid, call, argument, args);
+                }
+                self.tracees.on_mounting();
             }
             Shape::Descriptor(access) => self.on_descriptor(tid, call, args[0] as i32, access),
             Shape::Address(deed) => self.on_address(tid, call, deed, args[1], args[2]),
@@ -283,7 +281,7 @@ impl<T: Tracees> Observer<T> {
     fn on_creation(&mut self, tid: Tid, call: &'static Call, place: Place, access: Access) {
         let follow = !access.contains(Access::NO_FOLLOW);
         let walk = crate::image_fs::walk_in(&*self.fs, &place.root, &place.path, follow);
-        if walk.end.is_ok() || self.created.contains(&walk.last) {
+        if walk.end.is_ok() || self.created.contains(&walk.last) || walk.end == Err(NOT_OURS) {
             return;
         }
         // The directories and links on the way had to be there.

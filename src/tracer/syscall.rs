@@ -108,6 +108,8 @@ pub struct PathArgument {
 pub enum Shape {
     /// By paths.
     Paths(&'static [PathArgument]),
+    /// By paths, and the mounts are others afterwards.
+    Mounts(&'static [PathArgument]),
     /// By an open descriptor of a directory in the first argument.
     Descriptor(Access),
     /// By a `struct sockaddr` in the second argument, its length in the third.
@@ -171,6 +173,7 @@ macro_rules! calls {
         &[$(Call { name: $name, shape: calls!(@ $shape $($argument),*) }),*]
     };
     (@ paths $($argument:expr),*) => { Shape::Paths(&[$($argument),*]) };
+    (@ mounts $($argument:expr),*) => { Shape::Mounts(&[$($argument),*]) };
     (@ descriptor $access:expr) => { Shape::Descriptor($access) };
     (@ address $deed:expr) => { Shape::Address($deed) };
     (@ socketcall) => { Shape::Socketcall };
@@ -260,7 +263,8 @@ pub const CALLS: &[Call] = calls! {
     "connect" address(PROBE);
     "bind" address(Deed::Create);
     "socketcall" socketcall();
-    "mount" paths(at_cwd(1, PROBE));
+    "mount" mounts(at_cwd(1, PROBE));
+    "move_mount" mounts(at_fd(2, 3, PROBE));
     "chroot" namespace();
     "pivot_root" namespace();
     "unshare" namespace();

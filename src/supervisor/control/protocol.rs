@@ -171,7 +171,8 @@ pub struct Count {
 /// A command that has joined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinedCommand {
-    /// The process that traces it.
+    /// The `exec` that has brought it; it ends with the command itself, and what that leaves
+    /// behind counts as joined.
     pub pid: i32,
     /// The user that this process had when it joined.
     pub uid: u32,

@@ -12,6 +12,7 @@ use crate::image_path::Escaped;
 use crate::recorder::{Recorder, RecorderHandle};
 use crate::recording::Loss;
 use crate::sys;
+use crate::tracer::visitors;
 use std::io::{self, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
@@ -98,6 +99,10 @@ fn answer(mut stream: &UnixStream, answer: &Answer) -> io::Result<()> {
 
 fn converse(shared: &Arc<Shared>, stream: UnixStream, writer: &UnixStream) -> Result<(), Refusal> {
     let peer = Peer::of(writer).map_err(|errno| broken(errno.into()))?;
+    // Before any answer, after which it may be gone.
+    if visitors::is_namesake(peer.pid) {
+        (shared.about.greet)(peer.pid);
+    }
     let mut lines = Lines::new(Timed::new(stream, PATIENCE));
     let Some(request) = lines.next(MAX_REQUEST).map_err(broken)? else {
         return Ok(());
@@ -125,7 +130,8 @@ fn broken(error: io::Error) -> Refusal {
     Refusal::new(format!("the connection failed: {error}"))
 }
 
-fn pack(shared: &Shared) -> Result<Packed, Refusal> {
+/// Writes the outputs from what was seen so far, joined commands included.
+pub fn pack(shared: &Shared) -> Result<Packed, Refusal> {
     shared.joined.flush(FLUSH);
     let recording = shared.about.recorder.look(Recorder::snapshot);
     let recording = recording.ok_or_else(|| {
@@ -142,7 +148,7 @@ fn stop(shared: &Shared, writer: &UnixStream, wait: bool) -> Result<(), Refusal>
         let waiting = writer.try_clone().map_err(broken)?;
         shared.waiting().push(waiting);
     }
-    sys::send_signal(std::process::id() as i32, libc::SIGTERM)
+    sys::send_signal(shared.about.stopped_by, libc::SIGTERM)
         .map_err(|errno| Refusal::new(format!("SIGTERM cannot be sent: {errno}")))
 }
 

@@ -8,12 +8,12 @@ use super::protocol::{Answer, Ask, MAX_LINE, MAX_REQUEST, Refusal, Told, line};
 use crate::byte_string::ByteString;
 use crate::event::Event;
 use crate::recording::Loss;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many events travel together at most.
 const BATCH: usize = 256;
@@ -52,7 +52,7 @@ impl Session {
     /// When no thread can be started.
     pub fn start(self) -> io::Result<(SessionEmitter, Telling)> {
         let (orders, received) = unbounded();
-        let (synced, answers) = bounded(1);
+        let (synced, answers) = unbounded();
         let gone = Arc::new(AtomicBool::new(false));
         let batch: Batch = Arc::default();
         let supervisor = self.supervisor();
@@ -125,6 +125,8 @@ enum Order {
     Many,
     /// The supervisor asked for what is held back.
     Flush(u64),
+    /// The supervisor is to say when all until now is recorded.
+    Sync,
     /// That was all.
     End,
 }
@@ -158,8 +160,9 @@ struct Teller {
     gone: Arc<AtomicBool>,
 }
 
-/// The number of the only [`Told::Sync`].
+/// The number of the last [`Told::Sync`], and of those before.
 const LAST: u64 = 1;
+const NOT_LAST: u64 = 2;
 
 impl Teller {
     fn run(&mut self, orders: &Receiver<Order>) {
@@ -179,6 +182,7 @@ impl Teller {
             match order {
                 Order::Events | Order::Many => {}
                 Order::Flush(number) => text.extend(line(&Told::Flushed(number))),
+                Order::Sync => text.extend(line(&Told::Sync(NOT_LAST))),
                 Order::End => {
                     text.extend(line(&Told::Sync(LAST)));
                     text.extend(line(&Told::End {}));
@@ -212,7 +216,7 @@ fn told(event: Event) -> Vec<u8> {
 struct Listener {
     connection: Connection,
     orders: Sender<Order>,
-    synced: Sender<()>,
+    synced: Sender<u64>,
     gone: Arc<AtomicBool>,
 }
 
@@ -221,9 +225,11 @@ impl Listener {
         let why = loop {
             match self.connection.answer() {
                 Ok(Some(Answer::Flush(number))) => drop(self.orders.send(Order::Flush(number))),
-                Ok(Some(Answer::Synced(LAST))) => {
-                    let _ = self.synced.send(());
-                    return;
+                Ok(Some(Answer::Synced(number))) => {
+                    let _ = self.synced.send(number);
+                    if number == LAST {
+                        return;
+                    }
                 }
                 // A newer supervisor's word: nothing that we have to answer.
                 Ok(Some(_)) => {}
@@ -243,20 +249,36 @@ impl Listener {
 /// What is told, until its end.
 pub struct Telling {
     orders: Sender<Order>,
-    answers: Receiver<()>,
+    answers: Receiver<u64>,
     supervisor: i32,
 }
 
 impl Telling {
+    /// Waits until everything that was told until now is recorded, or cannot be any more.
+    pub fn sync(&self) {
+        self.ask(Order::Sync, NOT_LAST);
+    }
+
     /// Tells that nothing follows, and waits until everything is recorded, or cannot be any more.
     pub fn finish(self) {
-        let _ = self.orders.send(Order::End);
-        if self.answers.recv_timeout(LAST_ANSWER) == Err(RecvTimeoutError::Timeout) {
-            tracing::warn!(
-                "micropacker, process {}, did not confirm in time that everything is recorded",
-                self.supervisor
-            );
+        self.ask(Order::End, LAST);
+    }
+
+    fn ask(&self, order: Order, number: u64) {
+        let _ = self.orders.send(order);
+        let deadline = Instant::now() + LAST_ANSWER;
+        loop {
+            match self.answers.recv_deadline(deadline) {
+                // One that came too late the last time.
+                Ok(answer) if answer != number => {}
+                Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => break,
+            }
         }
+        tracing::warn!(
+            "micropacker, process {}, did not confirm in time that everything is recorded",
+            self.supervisor
+        );
     }
 }
 

@@ -34,8 +34,10 @@ impl Scene {
             engine: Engine::Notify,
             argv: vec![b"app".to_vec()],
             main: 7,
+            stopped_by: 7,
             outputs: vec![PathBuf::from("/out/rootfs.tar")],
             pack: Arc::new(pack),
+            greet: Box::new(|_| {}),
         };
         Self {
             recorder,

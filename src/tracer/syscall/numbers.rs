@@ -21,7 +21,7 @@ pub const X86_64: Numbers = &[
     (266, "symlinkat"), (267, "readlinkat"), (268, "fchmodat"), (269, "faccessat"),
     (272, "unshare"), (280, "utimensat"), (301, "fanotify_mark"), (303, "name_to_handle_at"),
     (308, "setns"), (316, "renameat2"), (317, "seccomp"), (322, "execveat"), (332, "statx"),
-    (425, "io_uring_setup"), (428, "open_tree"), (437, "openat2"), (439, "faccessat2"), (452, "fchmodat2"),
+    (425, "io_uring_setup"), (428, "open_tree"), (429, "move_mount"), (437, "openat2"), (439, "faccessat2"), (452, "fchmodat2"),
     (463, "setxattrat"), (464, "getxattrat"), (465, "listxattrat"), (466, "removexattrat"),
 ];
 
@@ -47,7 +47,7 @@ pub const I386: Numbers = &[
     (305, "readlinkat"), (306, "fchmodat"), (307, "faccessat"), (310, "unshare"),
     (320, "utimensat"), (339, "fanotify_mark"), (341, "name_to_handle_at"), (346, "setns"),
     (353, "renameat2"), (354, "seccomp"), (358, "execveat"), (361, "bind"), (362, "connect"),
-    (383, "statx"), (412, "utimensat_time64"), (425, "io_uring_setup"), (428, "open_tree"), (437, "openat2"),
+    (383, "statx"), (412, "utimensat_time64"), (425, "io_uring_setup"), (428, "open_tree"), (429, "move_mount"), (437, "openat2"),
     (439, "faccessat2"), (452, "fchmodat2"), (463, "setxattrat"), (464, "getxattrat"),
     (465, "listxattrat"), (466, "removexattrat"),
 ];
@@ -65,7 +65,7 @@ pub const AARCH64: Numbers = &[
     (146, "setuid"), (147, "setresuid"), (149, "setresgid"), (151, "setfsuid"), (152, "setfsgid"),
     (167, "prctl"), (200, "bind"), (203, "connect"), (221, "execve"), (263, "fanotify_mark"),
     (264, "name_to_handle_at"), (268, "setns"), (276, "renameat2"), (277, "seccomp"),
-    (281, "execveat"), (291, "statx"), (425, "io_uring_setup"), (428, "open_tree"), (437, "openat2"), (439, "faccessat2"),
+    (281, "execveat"), (291, "statx"), (425, "io_uring_setup"), (428, "open_tree"), (429, "move_mount"), (437, "openat2"), (439, "faccessat2"),
     (452, "fchmodat2"), (463, "setxattrat"), (464, "getxattrat"), (465, "listxattrat"),
     (466, "removexattrat"),
 ];
@@ -92,6 +92,6 @@ pub const ARM: Numbers = &[
     (333, "fchmodat"), (334, "faccessat"), (337, "unshare"), (348, "utimensat"),
     (368, "fanotify_mark"), (370, "name_to_handle_at"), (375, "setns"), (382, "renameat2"),
     (383, "seccomp"), (387, "execveat"), (397, "statx"), (412, "utimensat_time64"),
-    (425, "io_uring_setup"), (428, "open_tree"), (437, "openat2"), (439, "faccessat2"), (452, "fchmodat2"),
+    (425, "io_uring_setup"), (428, "open_tree"), (429, "move_mount"), (437, "openat2"), (439, "faccessat2"), (452, "fchmodat2"),
     (463, "setxattrat"), (464, "getxattrat"), (465, "listxattrat"), (466, "removexattrat"),
 ];

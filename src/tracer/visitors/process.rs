@@ -62,6 +62,12 @@ pub fn name(pid: Tid) -> Option<String> {
     Some(String::from_utf8_lossy(&name).trim_end().to_owned())
 }
 
+/// Whether a process is called as we are: anybody may know that, where its program may not be
+/// looked at.
+pub fn is_namesake(pid: Tid) -> bool {
+    name(pid).is_some_and(|its| name(std::process::id() as Tid) == Some(its))
+}
+
 /// Whether a process is one that can be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whereabouts {
@@ -90,7 +96,10 @@ pub fn whereabouts(pid: Tid) -> Whereabouts {
             Whereabouts::Here
         })
     };
-    find().unwrap_or(Whereabouts::Unknown)
+    find().unwrap_or_else(|_| match is_namesake(pid) {
+        true => Whereabouts::Ours,
+        false => Whereabouts::Unknown,
+    })
 }
 
 fn identity(meta: fs::Metadata) -> (u64, u64) {
@@ -135,6 +144,22 @@ mod tests {
         let text = STATUS.strip_suffix(b"VmSize:\t    4000 kB\n").expect("so");
         assert!(!parse(text).expect("whole").runs);
         assert_eq!(parse(b"Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn whoever_is_called_as_we_are_is_one_of_ours() {
+        let own = std::process::id() as Tid;
+        assert!(is_namesake(own));
+        let mut sleep = std::process::Command::new("sleep");
+        let mut other = sleep.arg("60").spawn().expect("started");
+        let pid = other.id() as Tid;
+        while name(pid).as_deref() != Some("sleep") {
+            std::thread::yield_now();
+        }
+        assert!(!is_namesake(pid));
+        other.kill().expect("killed");
+        other.wait().expect("ended");
+        assert!(!is_namesake(pid), "it is gone");
     }
 
     #[test]
