@@ -88,7 +88,12 @@ fn a_run_tells_entries_packages_and_reasons_and_its_report_packs_the_same_image(
     for line in ["used: ", "packages: ", " entries, "] {
         assert!(told.contains(line), "no '{line}' in {told}");
     }
-    for name in ["packages.txt", "sbom.spdx.json", "report.json"] {
+    for name in [
+        "packages.txt",
+        "sbom.spdx.json",
+        "report.json",
+        "report.html",
+    ] {
         assert!(out.join(name).is_file(), "no {name}");
     }
     let report = json(&out.join("report.json"));

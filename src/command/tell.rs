@@ -6,6 +6,7 @@ use crate::manifest::Manifest;
 use crate::pack::{Digests, ImageConfig, LayerSummary, Output};
 use crate::packages::packages_text;
 use crate::recording::{Loss, Recording};
+use crate::report::html::page;
 use crate::report::{Described, Inventory, Report, Sources, sbom};
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -16,9 +17,10 @@ pub const FILES: &str = "files.txt";
 const PACKAGES: &str = "packages.txt";
 const SBOM: &str = "sbom.spdx.json";
 const REPORT: &str = "report.json";
+const PAGE: &str = "report.html";
 
 /// The names of all of them.
-pub const NAMES: [&str; 4] = [FILES, PACKAGES, SBOM, REPORT];
+pub const NAMES: [&str; 5] = [FILES, PACKAGES, SBOM, REPORT, PAGE];
 
 /// How the recording came to be, where it was made now.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +95,7 @@ pub fn write_tellers(made: &Made, outputs: &Outputs, artifacts: &Path) -> Result
         milliseconds: lasted.and_then(|lasted| u64::try_from(lasted.as_millis()).ok()),
     });
     write_report(&report, &artifacts.join(REPORT))?;
+    write_whole(&artifacts.join(PAGE), page(&report).as_bytes())?;
     Ok(inventory)
 }
 

@@ -11,7 +11,7 @@ use crate::manifest::{Entry, Manifest, Source};
 use crate::pack::{Digests, LayerSummary};
 use crate::packages::Package;
 use crate::recording::{Context, Place, Recording, Use};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a report is made of.
 #[derive(Clone, Copy)]
@@ -74,6 +74,7 @@ impl Report {
                 })
                 .collect(),
             packages: packages_of(inventory),
+            packages_dropped: dropped(inventory),
             languages: languages_of(inventory),
             losses: losses.cloned().collect(),
             recording: recorded(recording),
@@ -176,16 +177,28 @@ fn item(
 
 fn packages_of(inventory: &Inventory) -> Vec<PackageItem> {
     let kept = inventory.kept.iter();
-    kept.map(|kept| PackageItem {
-        manager: kept.package.manager.to_string(),
-        name: kept.package.name.clone(),
-        version: kept.package.version.clone(),
-        arch: kept.package.arch.clone(),
-        files: kept.files,
-        bytes: kept.bytes,
-        bytes_before: kept.package.size,
-    })
-    .collect()
+    kept.map(|kept| package_item(&kept.package, kept.files, kept.bytes))
+        .collect()
+}
+
+fn dropped(inventory: &Inventory) -> Vec<PackageItem> {
+    let kept: BTreeSet<&Package> = inventory.kept.iter().map(|kept| &kept.package).collect();
+    let all: BTreeSet<&Package> = inventory.owners.packages().iter().collect();
+    all.difference(&kept)
+        .map(|package| package_item(package, 0, 0))
+        .collect()
+}
+
+fn package_item(package: &Package, files: u64, bytes: u64) -> PackageItem {
+    PackageItem {
+        manager: package.manager.to_string(),
+        name: package.name.clone(),
+        version: package.version.clone(),
+        arch: package.arch.clone(),
+        files,
+        bytes,
+        bytes_before: package.size,
+    }
 }
 
 fn languages_of(inventory: &Inventory) -> Vec<LanguageItem> {

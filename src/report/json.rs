@@ -42,6 +42,7 @@ impl Report {
         list(out, ",\n", "entries", &self.entries)?;
         list(out, ",\n", "excluded", &self.excluded)?;
         list(out, ",\n", "packages", &self.packages)?;
+        list(out, ",\n", "packages_dropped", &self.packages_dropped)?;
         list(out, ",\n", "languages", &self.languages)?;
         list(out, ",\n", "losses", &self.losses)?;
         out.write_all(b",\n\"recording\":{")?;

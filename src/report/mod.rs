@@ -4,6 +4,7 @@
 mod build;
 pub mod diff;
 pub mod explain;
+pub mod html;
 pub mod inventory;
 mod json;
 pub mod model;

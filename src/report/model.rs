@@ -39,6 +39,9 @@ pub struct Report {
     /// The system's packages of which files are kept.
     #[serde(default)]
     pub packages: Vec<PackageItem>,
+    /// The system's packages of which nothing is kept.
+    #[serde(default)]
+    pub packages_dropped: Vec<PackageItem>,
     /// Packages of language runtimes of which files are kept.
     #[serde(default)]
     pub languages: Vec<LanguageItem>,
