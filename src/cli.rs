@@ -96,6 +96,9 @@ pub struct RunArgs {
     /// How long the application may take to end after the signal was passed on
     #[arg(long, value_name = "SECONDS", env = "MICROPACKER_STOP_TIMEOUT")]
     pub stop_timeout: Option<u64>,
+    /// How much room copies of changed files may take, beside the output: bytes, or with K, M, G, T
+    #[arg(long, value_name = "SIZE", env = "MICROPACKER_ORIGINALS_LIMIT", value_parser = size)]
+    pub originals_limit: Option<u64>,
     /// Fail with status 125 when anything was lost; the outputs are written all the same
     #[arg(long, env = "MICROPACKER_STRICT", value_parser = clap::builder::FalseyValueParser::new())]
     pub strict: bool,
@@ -317,6 +320,25 @@ pub struct ElfArgs {
     pub root: PathBuf,
 }
 
+/// `512M`: a number of bytes, by powers of 1024.
+fn size(text: &str) -> Result<u64, String> {
+    let number = text.trim_end_matches(['K', 'M', 'G', 'T']);
+    let power = match &text[number.len()..] {
+        "" => 0,
+        "K" => 1,
+        "M" => 2,
+        "G" => 3,
+        "T" => 4,
+        _ => return Err("give one unit only".to_owned()),
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "give a whole number, such as 512M or 4G".to_owned())?;
+    number
+        .checked_mul(1 << (10 * power))
+        .ok_or_else(|| "that is more than any disk holds".to_owned())
+}
+
 /// Options of `completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
@@ -344,6 +366,16 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_one_unit() {
+        assert_eq!(size("0"), Ok(0));
+        assert_eq!(size("512M"), Ok(512 << 20));
+        assert_eq!(size("4G"), Ok(4 << 30));
+        for wrong in ["", "M", "4GG", "4KM", "-1", "1.5G", "99999999T", "4g"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

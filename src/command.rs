@@ -1,6 +1,8 @@
 //! One file a subcommand: turns arguments into calls, and errors into messages and exit codes.
 
+mod artifacts;
 mod ctl;
+mod decided;
 mod diff;
 mod elf;
 mod exec;
@@ -14,7 +16,7 @@ mod run;
 mod ship;
 mod start;
 mod summary;
-mod tell;
+mod told;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;

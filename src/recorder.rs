@@ -1,9 +1,13 @@
 //! Events to recording: the one place that keeps what was seen.
 
+mod copy;
+pub mod spool;
+
 use crate::event::Event;
 use crate::recording::{Context, Loss, Recording, Use};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -48,12 +52,14 @@ impl Recorder {
                 recording.execs.insert(exec);
             }
             Event::Created(path) => {
-                if !recording.removed.contains(&path) {
-                    recording.created.insert(path);
-                }
+                recording.created.insert(path);
             }
-            Event::Removed(path) => {
-                recording.removed.insert(path);
+            Event::Kept(original) => match recording.originals.entry(original.path.clone()) {
+                Entry::Vacant(unknown) => drop(unknown.insert(original)),
+                Entry::Occupied(mut known) => known.get_mut().update(original),
+            },
+            Event::Moved { from, to } => {
+                recording.moved.entry(from).or_default().insert(to);
             }
             Event::Lost(loss) => *self.losses.entry(loss.what).or_default() += loss.count,
         }
@@ -220,8 +226,9 @@ fn record_all(mut recorder: Recorder, messages: &Receiver<Message>) -> Recording
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image_fs::{ImageFs, MemFs, Meta};
     use crate::image_path::ImagePath;
-    use crate::recording::{Access, Origin, Place};
+    use crate::recording::{Access, Body, Origin, Original, Place};
 
     fn path(text: &str) -> ImagePath {
         ImagePath::new(text).expect("absolute")
@@ -251,16 +258,25 @@ mod tests {
     }
 
     #[test]
-    fn what_was_removed_before_it_was_made_again_is_not_new() {
+    fn an_original_is_what_it_was_first_and_its_content_may_come_later() {
+        let meta = MemFs::new().file("/f", "old").lstat(&path("/f"));
+        let meta = meta.expect("there");
+        let kept = |mode: u32, body: Body| {
+            Event::Kept(Original {
+                path: path("/f"),
+                meta: Meta { mode, ..meta },
+                xattrs: Vec::new(),
+                body,
+            })
+        };
+        let saved = |file| Body::Saved { file, length: 3 };
         let mut recorder = Recorder::default();
-        recorder.record(Event::Removed(path("/etc/conf")));
-        recorder.record(Event::Created(path("/etc/conf")));
-        recorder.record(Event::Created(path("/etc/new")));
+        recorder.record(kept(0o644, Body::InPlace));
+        recorder.record(kept(0o600, saved(1)));
+        recorder.record(kept(0o000, saved(2)));
         let recording = recorder.finish();
-        assert_eq!(
-            recording.created.into_iter().collect::<Vec<_>>(),
-            [path("/etc/new")]
-        );
+        let original = &recording.originals[&path("/f")];
+        assert_eq!((original.meta.mode, &original.body), (0o644, &saved(1)));
     }
 
     #[test]

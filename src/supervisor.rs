@@ -5,13 +5,17 @@ mod background;
 pub mod control;
 mod follow;
 mod foreground;
+#[cfg(test)]
+mod history;
 mod inverted;
+mod keeping;
 mod signals;
 pub mod stop_policy;
 mod witness;
 
 use crate::recorder::RecorderThread;
-use crate::recording::{Context, Recording};
+use crate::recorder::spool::Spool;
+use crate::recording::{Context, Original, Recording};
 use crate::sys;
 use crate::tracer::engine::{Choice, Wish};
 use crate::tracer::launch::{Command, LaunchError};
@@ -21,11 +25,12 @@ use control::{About, Control, PackNow};
 use follow::Started;
 pub use foreground::join;
 pub use inverted::supervise_inverted;
+use keeping::Originals;
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What to trace, and how.
@@ -40,6 +45,10 @@ pub struct Request {
     pub visitors: visitors::Wish,
     /// How long the application may take to end once it was told to.
     pub stop_timeout: Option<Duration>,
+    /// Where originals of changed files go.
+    pub spool: Arc<Mutex<Spool>>,
+    /// What is kept there already.
+    pub originals: Vec<Original>,
     /// Writes the outputs from what was seen so far, while the trace goes on.
     pub pack: PackNow,
     /// Which files that makes, for those who ask.
@@ -101,10 +110,12 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     let choice = started.choice().clone();
     let (hush, pack) = (visitors::Hush::default(), request.pack);
     let hushed = hush.clone();
+    let originals = Originals::new(request.spool, recorder.handle(), request.originals);
     let colleagues = visitors::Colleagues::default();
     let announced = colleagues.clone();
     let control = Control::start(About {
         recorder: recorder.handle(),
+        originals: originals.clone(),
         engine: choice.engine,
         argv,
         main: started.pid(),
@@ -116,6 +127,7 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     let end = started.follow(
         request.stop_timeout,
         (request.visitors, (hush, colleagues)),
+        originals.keeping(),
         move |event| emitter.emit(event),
         |tid, lives| control.on_change(tid, lives),
     )?;

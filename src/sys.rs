@@ -2,6 +2,7 @@
 //! tracer needs. Each wrapper is as thin as it can be and safe to call with any argument.
 
 mod capabilities;
+mod clone;
 mod descriptors;
 mod ids;
 mod ptrace;
@@ -12,6 +13,7 @@ mod terminal;
 mod wake;
 
 pub use capabilities::raise_permitted_capabilities;
+pub use clone::clone_file;
 pub use descriptors::{close_streams_as_at_start, let_go_of_inherited, let_go_of_standard_error};
 pub use ids::with_real_ids;
 pub use ptrace::{

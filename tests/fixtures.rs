@@ -29,6 +29,9 @@ macro_rules! fixtures {
 
 fixtures! {
     bad_pointers
+    change_content
+    change_metadata
+    change_names
     change_originals
     chdir_relative
     chroot_open

@@ -1,7 +1,8 @@
-//! Each fixture program behaves under trace as it does alone, and each path that it uses is
-//! found, whichever engine traces it.
+//! Each fixture program behaves under trace as it does alone, each path that it uses is found, and
+//! what it changes is kept as it was, whichever engine traces it.
 
 mod fixture;
+mod kept;
 
 use fixture::{Fixture, Prepared};
 use std::collections::BTreeSet;
@@ -65,12 +66,14 @@ fn traced_as_promised(privileges: Privileges, engine: &str, name: &str) {
     ];
     let drop = PLAIN_CONTAINER.iter().filter(|_| plain);
     let front: Vec<&OsStr> = drop.map(OsStr::new).chain(options).collect();
+    let kept = kept::Originals::of(&prepared);
     let outcome = prepared.run(&front);
     let end = match prepared.promised_end() {
         end if inverted => end,
         end => fixture::End::Exit(end.as_code()),
     };
     prepared.assert_as_promised(&outcome, end);
+    kept.assert_in(&tarball);
     let shipped = names_in(&tarball);
     let gone = gone_in(&outcome.stderr);
     let told = || {
@@ -199,6 +202,9 @@ engines! {
     syscall_inverted InvertedInAPlainContainer syscall;
     {
         bad_pointers
+        change_content
+        change_metadata
+        change_names
         change_originals
         chdir_relative
         chroot_open

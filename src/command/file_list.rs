@@ -1,11 +1,11 @@
 //! The list of what was packed, for `pack`.
 
-use crate::image_fs::{FileKind, HostFs, ImageFs};
+use crate::image_fs::{FileKind, ImageFs};
 use crate::manifest::{Manifest, Source};
 
 /// The ancestor's list: one path a line. A listed directory would bring in all below it, so
 /// only one that is empty is listed; a name that holds a newline cannot be.
-pub fn file_list(fs: &HostFs, manifest: &Manifest, name: &str) -> Vec<u8> {
+pub fn file_list(fs: &dyn ImageFs, manifest: &Manifest, name: &str) -> Vec<u8> {
     let mut list = Vec::new();
     for (path, entry) in &manifest.entries {
         // What we made ourselves is nothing that `pack` could find.

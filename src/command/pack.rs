@@ -1,9 +1,9 @@
 //! `micropacker pack`: the ancestor's packer.
 
+use super::artifacts::Traced;
 use super::image::ImageWish;
 use super::ship::{Outputs, options, ship, write_whole};
 use super::summary::tell_summary;
-use super::tell::Traced;
 use super::{Failure, current_directory, one_line, start_logging, variable};
 use crate::cli::PackArgs;
 use crate::exit;
@@ -50,7 +50,7 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     }
     add_elf_interpreter(&fs, args, &mut recording)?;
     let traced = Traced::default();
-    let shipped = ship(&fs, &recording, options, &outputs, &traced)?;
+    let shipped = ship(&fs, &args.root, &recording, options, &outputs, &traced)?;
     if let Some(file) = &args.packages {
         let owners = Owners::load(&fs);
         for problem in owners.problems() {

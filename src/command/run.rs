@@ -1,16 +1,19 @@
 //! `micropacker run`: trace, resolve, pack.
 
+use super::artifacts::Traced as Facts;
 use super::image::ImageWish;
 use super::ship::{Outputs, Shipped, options, ship};
 use super::start::{Startable, environment, manner};
 use super::summary::{summary, tell_summary};
-use super::tell::Traced as Facts;
 use super::{Failure, current_directory, one_line, start_logging};
 use crate::cli::{RunArgs, VisitorsName};
 use crate::exit;
-use crate::image_fs::HostFs;
-use crate::recording::{Context as RunContext, Recording};
-use crate::resolve::Options;
+use crate::image_fs::{FileTime, HostFs};
+use crate::image_path::ImagePath;
+use crate::past::Before;
+use crate::recorder::spool::{self, Spool};
+use crate::recording::{Context as RunContext, Level, Original, Recording};
+use crate::resolve::{Options, may_ship};
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
 use crate::supervisor::{Request, Traced, end_like, supervise, supervise_inverted};
@@ -21,7 +24,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Runs the command to its end and writes the outputs. Gives the application's exit status.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
@@ -36,7 +39,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         )
         .into());
     };
-    let packer = Arc::new(Packer::new(args, image)?);
+    let (packer, originals) = Packer::new(args, image)?;
+    let packer = Arc::new(packer);
     let request = Request {
         command: startable.command.clone(),
         context: context(&command)?,
@@ -47,6 +51,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
             VisitorsName::Off => visitors::Wish::Off,
         },
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
+        spool: Arc::clone(&packer.spool),
+        originals,
         pack: pack_now(&packer),
         outputs: packer.absolute_outputs(),
         kept: packer.outputs.descriptors(),
@@ -59,7 +65,10 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         });
         return Err(startable.failure(&error).into());
     }
-    let traced = supervise(request).map_err(|error| startable.failure(&error))?;
+    let traced = supervise(request).map_err(|error| {
+        packer.discard_originals(true);
+        startable.failure(&error)
+    })?;
     conclude(args, &packer, &traced)?;
     end_like(traced.end);
     Ok(ExitCode::from(traced.end.exit_status()))
@@ -77,6 +86,7 @@ fn conclude(args: &RunArgs, packer: &Packer, traced: &Traced) -> Result<()> {
     );
     let facts = packer.traced(Some(traced.choice.engine.to_string()));
     let packed = packer.pack(&traced.recording, &facts);
+    packer.discard_originals(packed.is_ok());
     tell_waiting(traced, packer, &packed);
     let packed = packed?;
     tell_summary(&packer.outputs, &packed, &traced.recording, &facts);
@@ -111,14 +121,18 @@ struct Packer {
     options: Options,
     /// When the command was about to be started.
     start: Instant,
+    /// The originals of what was changed.
+    spool: Arc<Mutex<Spool>>,
     /// Whose turn it is: the temporary files have the same names each time.
     turn: Mutex<()>,
 }
 
 impl Packer {
-    fn new(args: &RunArgs, image: ImageWish) -> Result<Self> {
-        let options = options(&args.select, Path::new("/"))
+    /// With the originals of what trying the outputs changes.
+    fn new(args: &RunArgs, image: ImageWish) -> Result<(Self, Vec<Original>)> {
+        let mut options = options(&args.select, Path::new("/"))
             .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?;
+        options.started = Some(file_system_time()?);
         let outputs = Outputs {
             rootfs: args.output.clone(),
             artifacts: args.artifacts.clone(),
@@ -126,13 +140,20 @@ impl Packer {
             keep_env: args.keep_env.clone(),
             image,
         };
+        let mut spool = spool_for(args, &outputs, &options);
+        let directories = outputs.directories().into_iter();
+        let originals = directories
+            .filter_map(|directory| spool.keep(&directory, &directory, Level::Meta))
+            .collect();
         outputs.check()?;
-        Ok(Self {
+        let packer = Self {
+            spool: Arc::new(Mutex::new(spool)),
             outputs,
             options,
             start: Instant::now(),
             turn: Mutex::default(),
-        })
+        };
+        Ok((packer, originals))
     }
 
     fn absolute_outputs(&self) -> Vec<PathBuf> {
@@ -151,8 +172,41 @@ impl Packer {
 
     fn pack(&self, recording: &Recording, traced: &Facts) -> Result<Shipped> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let fs = HostFs::new("/");
-        ship(&fs, recording, self.options.clone(), &self.outputs, traced)
+        let originals = self.originals().unwrap_or_default();
+        let mut options = self.options.clone();
+        options
+            .own
+            .extend(ImagePath::new(originals.as_os_str().as_bytes()));
+        let (now, saved) = (HostFs::new("/"), HostFs::new(originals));
+        let before = Before::new(&now, &saved, recording);
+        ship(
+            &before,
+            Path::new("/"),
+            recording,
+            options,
+            &self.outputs,
+            traced,
+        )
+    }
+
+    fn originals(&self) -> Option<PathBuf> {
+        let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        spool.directory().map(Path::to_owned)
+    }
+
+    /// The outputs hold what was needed of them; where there are none the copies stay.
+    fn discard_originals(&self, packed: bool) {
+        let Some(directory) = self.originals() else {
+            return;
+        };
+        if !packed {
+            tracing::warn!(
+                "the originals of changed files are left in {}",
+                directory.display()
+            );
+        } else if let Err(error) = spool::remove(&directory) {
+            tracing::warn!("{} cannot be removed: {error}", directory.display());
+        }
     }
 
     fn pack_early(&self, recording: &Recording) -> Result<Packed> {
@@ -175,6 +229,15 @@ impl Packer {
     }
 }
 
+/// By the clock that file systems take their times from.
+fn file_system_time() -> Result<FileTime> {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME_COARSE)?;
+    Ok(FileTime {
+        seconds: now.tv_sec(),
+        nanoseconds: u32::try_from(now.tv_nsec())?,
+    })
+}
+
 fn pack_now(packer: &Arc<Packer>) -> PackNow {
     let packer = Arc::clone(packer);
     Arc::new(move |recording| {
@@ -189,6 +252,27 @@ fn tell_waiting(traced: &Traced, packer: &Packer, packed: &Result<Shipped>) {
     traced.control.tell_outputs(outcome.map_err(one_line));
 }
 
+/// Beside the root file system tarball; where that is a stream, among the temporary files.
+fn spool_for(args: &RunArgs, outputs: &Outputs, options: &Options) -> Spool {
+    let place = if outputs.rootfs_is_a_file() {
+        let mut name = std::path::absolute(&outputs.rootfs)
+            .unwrap_or_else(|_| outputs.rootfs.clone())
+            .into_os_string();
+        name.push(".originals");
+        name.into()
+    } else {
+        std::env::temp_dir().join(format!("micropacker-{}.originals", std::process::id()))
+    };
+    let mut own = outputs.own(Path::new("/"));
+    own.extend(ImagePath::new(place.as_os_str().as_bytes()));
+    let options = Options {
+        own,
+        ..options.clone()
+    };
+    let interest = move |path: &ImagePath, kind| may_ship(&HostFs::new("/"), &options, path, kind);
+    Spool::new(place, args.originals_limit, Box::new(interest))
+}
+
 fn context(command: &[OsString]) -> Result<RunContext> {
     Ok(RunContext {
         argv: command
@@ -199,5 +283,17 @@ fn context(command: &[OsString]) -> Result<RunContext> {
         cwd: Some(current_directory()?),
         uid: nix::unistd::geteuid().as_raw(),
         gid: nix::unistd::getegid().as_raw(),
+        began: now(),
+    })
+}
+
+/// File systems take their times from the same clock, at most a tick behind it: what changed
+/// before has no later time.
+fn now() -> Option<FileTime> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let since = since.ok()?;
+    Some(FileTime {
+        seconds: i64::try_from(since.as_secs()).ok()?,
+        nanoseconds: since.subsec_nanos(),
     })
 }

@@ -1,11 +1,12 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
+use super::artifacts::{self, Made, Traced, write_tellers};
+use super::decided;
 use super::file_list::file_list;
 use super::image::ImageWish;
-use super::summary::tell_exclusions;
-use super::tell::{self, Made, Traced, write_tellers};
+use super::told::{tell, tell_changes_of_others, tell_exclusions};
 use crate::cli::{ListedName, PackageMetadataName, PresetName, ProbedName, SelectArgs};
-use crate::image_fs::{FileTime, HostFs};
+use crate::image_fs::{FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::Manifest;
 use crate::pack::{
@@ -13,7 +14,7 @@ use crate::pack::{
     write_layer, write_layer_with_digests,
 };
 use crate::packages::PackageMetadata;
-use crate::recording::{Loss, Recording};
+use crate::recording::Recording;
 use crate::report::Inventory;
 use crate::resolve::mounts::Mounts;
 use crate::resolve::patterns::{Patterns, parse_file};
@@ -93,6 +94,13 @@ impl Outputs {
         std::iter::once(self.rootfs.clone()).chain(beside).collect()
     }
 
+    /// Directories in which files are made for them, physical.
+    pub fn directories(&self) -> BTreeSet<ImagePath> {
+        let files = self.files().into_iter();
+        let inside = files.filter_map(|file| path_below(Path::new("/"), &file)?.parent());
+        inside.collect()
+    }
+
     /// The descriptors that they are written through, where they are named so: ours to keep.
     pub fn descriptors(&self) -> BTreeSet<RawFd> {
         let places = std::iter::once(&self.rootfs).chain(&self.artifacts);
@@ -107,7 +115,7 @@ impl Outputs {
 
     /// Physical paths of the outputs, and of this program, where they lie in the image: they are
     /// not the application's.
-    fn own(&self, root: &Path) -> Vec<ImagePath> {
+    pub fn own(&self, root: &Path) -> Vec<ImagePath> {
         let mut files = self.files();
         files.extend(std::env::current_exe());
         files
@@ -118,7 +126,7 @@ impl Outputs {
 }
 
 fn artifact_names() -> impl Iterator<Item = &'static str> {
-    [IMAGE, DOCKERFILE].into_iter().chain(tell::NAMES)
+    [IMAGE, DOCKERFILE].into_iter().chain(artifacts::NAMES)
 }
 
 /// A file of this machine as seen from an image's root; `None` where it lies outside.
@@ -135,18 +143,22 @@ fn path_below(root: &Path, file: &Path) -> Option<ImagePath> {
 /// # Errors
 /// Names the output that could not be written; what has its final name is complete.
 pub fn ship(
-    fs: &HostFs,
+    fs: &dyn ImageFs,
+    root: &Path,
     recording: &Recording,
     options: Options,
     outputs: &Outputs,
     traced: &Traced,
 ) -> Result<Shipped> {
     let options = Options {
-        own: outputs.own(&fs.host_path(&ImagePath::root())),
+        own: [outputs.own(root), options.own].concat(),
         ..options
     };
     let manifest = resolve(fs, recording, &options);
     tell_exclusions(&manifest);
+    let changed = tell_changes_of_others(&manifest, recording, fs);
+    decided::mounts(&manifest);
+    decided::earlier(&manifest);
     for (path, entry) in &manifest.entries {
         tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
     }
@@ -172,7 +184,7 @@ pub fn ship(
         );
     }
     let mut inventory = None;
-    let mut lost = manifest.losses.len() + layer.losses.len();
+    let mut lost = manifest.losses.len() + layer.losses.len() + changed;
     if let Some(artifacts) = &outputs.artifacts {
         lost += write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?;
         let made = Made {
@@ -195,7 +207,7 @@ pub fn ship(
 
 /// Gives how many different losses it told.
 fn write_artifacts(
-    fs: &HostFs,
+    fs: &dyn ImageFs,
     recording: &Recording,
     manifest: &Manifest,
     layer: &LayerSummary,
@@ -211,8 +223,8 @@ fn write_artifacts(
     tell(&losses);
     write_whole(&artifacts.join(DOCKERFILE), &dockerfile)?;
     write_whole(
-        &artifacts.join(tell::FILES),
-        &file_list(fs, manifest, tell::FILES),
+        &artifacts.join(artifacts::FILES),
+        &file_list(fs, manifest, artifacts::FILES),
     )?;
 
     let mut tarball = File::open(&outputs.rootfs)
@@ -307,16 +319,6 @@ pub fn source_date_epoch() -> Result<Option<FileTime>> {
         seconds,
         nanoseconds: 0,
     }))
-}
-
-/// Tells what was lost.
-pub fn tell(losses: &[Loss]) {
-    for loss in losses {
-        match loss.count {
-            1 => tracing::warn!("{}", loss.what),
-            count => tracing::warn!("{} ({count} times)", loss.what),
-        }
-    }
 }
 
 /// The options that `run` and `pack` share.

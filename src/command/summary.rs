@@ -1,7 +1,7 @@
 //! What a person wants to know when the outputs are written.
 
+use super::artifacts::Traced;
 use super::ship::{IMAGE, Outputs, Shipped};
-use super::tell::Traced;
 use crate::manifest::{Exclusion, Manifest};
 use crate::recording::Recording;
 use crate::report::Inventory;
@@ -70,6 +70,7 @@ fn left_out(manifest: &Manifest) -> Option<String> {
         let reason = match why {
             Exclusion::Mount(_) => "on mounts",
             Exclusion::Created => "made at run time",
+            Exclusion::Earlier => "made before the trace",
             Exclusion::Vanished => "gone since",
             Exclusion::Pattern(_) => "by --exclude",
             Exclusion::ListedOnly => "directories only listed",
@@ -84,26 +85,4 @@ fn left_out(manifest: &Manifest) -> Option<String> {
         .map(|(reason, count)| format!("{count} {reason}"))
         .collect();
     (!parts.is_empty()).then(|| parts.join(", "))
-}
-
-/// Tells what was used and is not in the image, where that is no matter of course.
-pub fn tell_exclusions(manifest: &Manifest) {
-    let mut vanished = Vec::new();
-    for (path, why) in &manifest.excluded {
-        match why {
-            Exclusion::Unreadable(error) => tracing::warn!("{path} is not in the image: {error}"),
-            why => tracing::trace!("left out: {path}: {why:?}"),
-        }
-        if *why == Exclusion::Vanished {
-            vanished.push(path.to_string());
-        }
-    }
-    const SHOWN: usize = 3;
-    if !vanished.is_empty() {
-        tracing::warn!(
-            "{} used paths are gone and not in the image (-d shows all): {}",
-            vanished.len(),
-            vanished[..vanished.len().min(SHOWN)].join(", ")
-        );
-    }
 }

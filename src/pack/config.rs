@@ -183,6 +183,7 @@ mod tests {
             cwd: ImagePath::new("/srv"),
             uid: 101,
             gid: 0,
+            began: None,
         }
     }
 

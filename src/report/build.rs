@@ -2,7 +2,8 @@
 
 use super::inventory::Inventory;
 use super::model::{
-    Image, Item, LanguageItem, LeftOut, PackageItem, Recorded, Report, SCHEMA, Started, UsedPath,
+    Image, Item, LanguageItem, LeftOut, MountItem, PackageItem, Recorded, Report, SCHEMA, Started,
+    UsedPath,
 };
 use crate::byte_string::ByteString;
 use crate::image_fs::{FileKind, ImageFs};
@@ -73,6 +74,16 @@ impl Report {
                     why: why.clone(),
                 })
                 .collect(),
+            mounts: manifest
+                .mounts
+                .iter()
+                .map(|mount| MountItem {
+                    mount_point: mount.mount_point.clone(),
+                    fs_type: mount.fs_type.clone(),
+                    root: ByteString(mount.root.clone()),
+                    fate: mount.fate,
+                })
+                .collect(),
             packages: packages_of(inventory),
             packages_dropped: dropped(inventory),
             languages: languages_of(inventory),
@@ -101,7 +112,6 @@ impl Report {
         }
         recording.execs.extend(self.recording.execs);
         recording.created.extend(self.recording.created);
-        recording.removed.extend(self.recording.removed);
         recording.losses.extend(self.recording.losses);
         if let Some(command) = self.command.filter(|_| recording.context.argv.is_empty()) {
             let bytes = |words: Vec<ByteString>| words.into_iter().map(|word| word.0).collect();
@@ -111,6 +121,7 @@ impl Report {
                 cwd: command.cwd,
                 uid: command.uid,
                 gid: command.gid,
+                ..Context::default()
             };
         }
     }
@@ -223,11 +234,13 @@ fn recorded(recording: &Recording) -> Recorded {
         access: used.access,
         first: used.first.clone(),
     });
+    // The image had these before; the copies of them are not kept with the report.
+    let is_originals = |path: &&ImagePath| recording.originals.contains_key(*path);
+    let made = recording.created.iter().filter(|path| !is_originals(path));
     Recorded {
         uses: uses.collect(),
         execs: recording.execs.iter().cloned().collect(),
-        created: recording.created.iter().cloned().collect(),
-        removed: recording.removed.iter().cloned().collect(),
+        created: made.cloned().collect(),
         losses: recording.losses.iter().cloned().collect(),
     }
 }

@@ -29,7 +29,6 @@ impl Report {
             uses,
             execs,
             created,
-            removed,
             losses,
         } = &self.recording;
         out.write_all(BEGINNING)?;
@@ -41,6 +40,7 @@ impl Report {
         field(out, "image", &self.image)?;
         list(out, ",\n", "entries", &self.entries)?;
         list(out, ",\n", "excluded", &self.excluded)?;
+        list(out, ",\n", "mounts", &self.mounts)?;
         list(out, ",\n", "packages", &self.packages)?;
         list(out, ",\n", "packages_dropped", &self.packages_dropped)?;
         list(out, ",\n", "languages", &self.languages)?;
@@ -49,7 +49,6 @@ impl Report {
         list(out, "\n", "uses", uses)?;
         list(out, ",\n", "execs", execs)?;
         list(out, ",\n", "created", created)?;
-        list(out, ",\n", "removed", removed)?;
         list(out, ",\n", "losses", losses)?;
         out.write_all(b"}}\n")
     }

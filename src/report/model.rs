@@ -4,7 +4,7 @@
 use crate::byte_string::ByteString;
 use crate::image_fs::FileKind;
 use crate::image_path::ImagePath;
-use crate::manifest::{Exclusion, Reason};
+use crate::manifest::{Exclusion, MountFate, Reason};
 use crate::recording::{Access, Exec, Loss, Origin};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,9 @@ pub struct Report {
     /// What was used and is not in the image.
     #[serde(default)]
     pub excluded: Vec<LeftOut>,
+    /// Every mount that the application saw, in the order of the mount table.
+    #[serde(default)]
+    pub mounts: Vec<MountItem>,
     /// The system's packages of which files are kept.
     #[serde(default)]
     pub packages: Vec<PackageItem>,
@@ -125,6 +128,19 @@ pub struct LeftOut {
     pub why: Exclusion,
 }
 
+/// A mount, and what became of the files on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountItem {
+    /// Where it is mounted.
+    pub mount_point: ImagePath,
+    /// `ext4`, `overlay`, `tmpfs`.
+    pub fs_type: String,
+    /// The directory or file of that file system that is seen there.
+    pub root: ByteString,
+    /// What was decided.
+    pub fate: MountFate,
+}
+
 /// A package of the system.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageItem {
@@ -166,8 +182,6 @@ pub struct Recorded {
     pub execs: Vec<Exec>,
     /// What the application made.
     pub created: Vec<ImagePath>,
-    /// What it removed.
-    pub removed: Vec<ImagePath>,
     /// What could not be seen.
     pub losses: Vec<Loss>,
 }

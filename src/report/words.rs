@@ -74,6 +74,9 @@ pub fn exclusion(why: &Exclusion) -> String {
             format!("--exclude {} leaves it out", Escaped(pattern.as_bytes()))
         }
         Exclusion::Own => "it is micropacker's own".to_owned(),
+        Exclusion::Earlier => {
+            "it was in the container before the trace began, and may not be the image's".to_owned()
+        }
         Exclusion::ListedOnly => "its directory was listed, and it was not used".to_owned(),
         Exclusion::ProbedOnly => "it was only looked at, and --probed skip was given".to_owned(),
         Exclusion::Unreadable(error) => format!("it could not be read: {error}"),
@@ -87,7 +90,7 @@ pub(super) fn remedy(path: &ImagePath, why: Option<&Exclusion>) -> String {
         Some(Exclusion::Mount(_)) => {
             format!("--include-mount {path} brings it in, where it is used")
         }
-        Some(Exclusion::Created | Exclusion::Vanished) => {
+        Some(Exclusion::Created | Exclusion::Vanished | Exclusion::Earlier) => {
             format!("--include {path} brings it in, if it is there at the end")
         }
         Some(Exclusion::BuiltIn) => "a container gets it from its engine".to_owned(),

@@ -98,7 +98,7 @@ fn take_tree(
             tell_refused(plan, &path, &path);
             continue;
         }
-        let names = match plan.fs.list(&path) {
+        let names = match plan.fs.list_with_made(&path) {
             Ok(names) => names,
             Err(error) => {
                 plan.unreadable(&path, error.to_string());
@@ -190,7 +190,7 @@ fn list(plan: &mut Plan, place: &ImagePath, follow: bool) -> Vec<ImagePath> {
     if meta.kind != FileKind::Directory || !shippable || is_kernels(&directory) {
         return Vec::new();
     }
-    match plan.fs.list(&directory) {
+    match plan.fs.list_with_made(&directory) {
         Ok(names) => names.iter().filter_map(|name| place.join(name)).collect(),
         Err(error) => {
             plan.unreadable(&directory, error.to_string());

@@ -2,6 +2,7 @@
 
 mod cache;
 mod closure;
+mod earlier;
 mod include;
 /// The ancestor's file lists.
 pub mod list;
@@ -22,7 +23,7 @@ mod script;
 mod tests;
 mod uses;
 
-use crate::image_fs::ImageFs;
+use crate::image_fs::{FileKind, FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Manifest, Reason};
 use crate::packages::PackageMetadata;
@@ -35,7 +36,7 @@ use patterns::Patterns;
 use plan::{Plan, Wish};
 use presets::Preset;
 use programs::{Programs, Setting};
-use rules::Rules;
+use rules::{Rules, Verdict};
 
 /// What becomes of the entries of a directory that the application listed, when they were not
 /// used otherwise.
@@ -84,6 +85,8 @@ pub struct Options {
     pub mounts: Mounts,
     /// `--keep-package-metadata`.
     pub package_metadata: PackageMetadata,
+    /// When the trace began; `None` where nothing was traced.
+    pub started: Option<FileTime>,
     /// Whether `/proc`, `/sys`, `/dev`, `/var/lib/docker` and the marks of container engines
     /// stay out, mounted or not.
     pub builtin_exclusions: bool,
@@ -102,6 +105,7 @@ impl Default for Options {
             own: Vec::new(),
             mounts: Mounts::none(),
             package_metadata: PackageMetadata::default(),
+            started: None,
             builtin_exclusions: true,
         }
     }
@@ -117,13 +121,24 @@ pub fn resolve(fs: &dyn ImageFs, recording: &Recording, options: &Options) -> Ma
     resolve_with(&cached, recording, options, &mut loaders)
 }
 
+/// Whether something at this physical path could become part of the image at all: it lies on no
+/// foreign mount, and nothing excludes it.
+pub fn may_ship(fs: &dyn ImageFs, options: &Options, path: &ImagePath, kind: FileKind) -> bool {
+    !matches!(
+        Rules::new(fs, options).judge(path, kind, true),
+        Verdict::Out(_)
+    )
+}
+
 fn resolve_with(
     fs: &dyn ImageFs,
     recording: &Recording,
     options: &Options,
     closures: &mut dyn Closures,
 ) -> Manifest {
-    let mut plan = Plan::new(fs, Rules::new(fs, recording, options));
+    let mut rules = Rules::new(fs, options);
+    rules.doubt_clocks(recording);
+    let mut plan = Plan::new(fs, rules);
     let mut programs = Programs::new(closures);
     let listings = uses::take_uses(&mut plan, &mut programs, recording, options);
     uses::take_execs(&mut plan, &mut programs, recording);
@@ -161,7 +176,9 @@ fn take_wishes(plan: &mut Plan, programs: &mut Programs, recording: &Recording, 
         .idle_mount_requests()
         .map(|path| format!("--include-mount {path}: nothing is mounted there: mend the path"))
         .collect();
-    idle.into_iter().for_each(|what| plan.lose(what));
+    let problem = plan.rules().problem().map(str::to_owned);
+    let told = idle.into_iter().chain(problem);
+    told.for_each(|what| plan.lose(what));
 }
 
 fn take_what_every_image_has(plan: &mut Plan, recording: &Recording) {

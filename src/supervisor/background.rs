@@ -3,6 +3,7 @@
 
 use super::control::{Session, Telling};
 use super::follow::{Ground, Started};
+use super::keeping::Keeping;
 use super::{SuperviseError, let_go, resources};
 use crate::event::Event;
 use crate::sys::{self, Tid};
@@ -97,7 +98,7 @@ fn trace(
     foreground: &UnixStream,
 ) -> Result<(), SuperviseError> {
     let main = started.pid();
-    let (mut emitter, telling) = session.start().map_err(resources)?;
+    let (mut emitter, telling, keeper) = session.start().map_err(resources)?;
     let main_ended = Arc::new(AtomicBool::new(false));
     let watched = foreground.try_clone().map_err(resources)?;
     let ended = Arc::clone(&main_ended);
@@ -116,6 +117,10 @@ fn trace(
     let result = started.follow(
         None,
         (visitors::Wish::Off, Default::default()),
+        Keeping {
+            past: Arc::default(),
+            keeper: Box::new(keeper),
+        },
         move |event| {
             if matches!(event, Event::Started(_)) {
                 run.store(true, Ordering::Relaxed);

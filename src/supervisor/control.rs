@@ -9,11 +9,13 @@ mod joined;
 mod lines;
 mod peer;
 pub mod protocol;
+mod remote_keeper;
 mod server;
 mod session;
 #[cfg(test)]
 mod tests;
 
+use super::keeping::Originals;
 use crate::byte_string::ByteString;
 use crate::recorder::RecorderHandle;
 use crate::recording::Recording;
@@ -48,6 +50,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub struct About {
     /// What was seen.
     pub recorder: RecorderHandle,
+    /// What is kept of changed files.
+    pub originals: Originals,
     /// How it is traced.
     pub engine: Engine,
     /// The command and its arguments.

@@ -1,5 +1,6 @@
 //! Tracing a command to its end, whoever records it.
 
+use super::keeping::Keeping;
 use super::signals::SignalThread;
 use super::witness::Witness;
 use super::{Manner, SuperviseError, resources};
@@ -103,10 +104,11 @@ impl Started {
         mut self,
         stop_timeout: Option<Duration>,
         (wish, ties): (visitors::Wish, (visitors::Hush, visitors::Colleagues)),
+        keeping: Keeping,
         emit: impl FnMut(Event) + Send + 'static,
         on_change: impl FnMut(Tid, bool),
     ) -> Result<End, SuperviseError> {
-        let observer = observe(&self.choice, emit);
+        let observer = observe(&self.choice, keeping, emit);
         let signals = SignalThread::start(
             self.launched.pid,
             stop_timeout,
@@ -178,6 +180,7 @@ pub fn choose(manner: Manner) -> Result<Choice, SuperviseError> {
 /// Who turns calls into events, which go to `emit`.
 pub fn observe(
     choice: &Choice,
+    Keeping { past, keeper }: Keeping,
     emit: impl FnMut(Event) + Send + 'static,
 ) -> Arc<Mutex<Observer<ProcTracees>>> {
     let served = Served::new();
@@ -190,6 +193,7 @@ pub fn observe(
         no_new_privs: choice.set_no_new_privs,
         ptrace: choice.keep_visible,
     });
+    let observer = observer.keeping(past, keeper);
     Arc::new(Mutex::new(match choice.engine {
         Engine::SyscallStop => observer.without_filter(),
         _ => observer,

@@ -4,6 +4,7 @@
 
 use super::control::{About, Control};
 use super::follow::{answer, choose, observe, raise_own_file_limit};
+use super::keeping::Originals;
 use super::{Request, SuperviseError, Traced};
 use crate::recorder::RecorderThread;
 use crate::sys::{self, Tid};
@@ -149,8 +150,10 @@ impl Trace {
         let hushed = hush.clone();
         let colleagues = visitors::Colleagues::default();
         let announced = colleagues.clone();
+        let originals = Originals::new(request.spool, recorder.handle(), request.originals);
         let control = Control::start(About {
             recorder: recorder.handle(),
+            originals: originals.clone(),
             engine: choice.engine,
             argv,
             main: launched.pid,
@@ -159,7 +162,9 @@ impl Trace {
             pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
             greet: Box::new(move |pid| announced.announce(pid)),
         });
-        let observer = observe(&choice, move |event| emitter.emit(event));
+        let observer = observe(&choice, originals.keeping(), move |event| {
+            emitter.emit(event)
+        });
         if let Some(listener) = launched.listener.take() {
             answer(listener, &observer).map_err(failed)?;
         }

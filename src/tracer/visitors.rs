@@ -20,7 +20,7 @@ pub use colleagues::Colleagues;
 pub use door::{Answer, Door};
 pub use finder::Visitors;
 pub use hush::Hush;
-pub use process::{Whereabouts, is_namesake, starter, whereabouts};
+pub use process::{Status, Whereabouts, is_namesake, parse_status, starter, whereabouts};
 
 /// The way in that loses nothing.
 pub const REMEDY: &str = "docker exec CONTAINER /micropacker exec -- COMMAND";

@@ -31,6 +31,8 @@ exercise() {
   fetch / | sed '/^Last-Modified: /d'
   fetch /daemon.html 8081 | sed '/^Last-Modified: /d'
   # The service is started anew when it ends.
+  # The inner shell expands the dollars.
+  # shellcheck disable=SC2016
   inside sh -c 'kill -9 "$(cat "/proc/$1/task/$1/children" | tr " " "\n" | while read -r pid; do
       tr "\0" " " <"/proc/$pid/cmdline" | grep -q "httpd -f -p 8080" && echo "$pid"; done)"' - "$container_pid"
   wait_until 60 answers 8080

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::image_fs::MemFs;
-use crate::manifest::{Exclusion, Reason};
+use crate::manifest::{Exclusion, MountDecision, MountFate, Reason};
 use crate::recording::{Access, Exec, Loss, Origin};
 use proptest::prelude::*;
 
@@ -45,16 +45,17 @@ fn recording(name: &[u8]) -> Recording {
             cwd: Some(path("/d")),
             uid: 1,
             gid: 2,
+            ..Context::default()
         },
         uses: [(Place::at(odd.clone()), used.clone()), (place, used)].into(),
         execs: [exec].into(),
         created: [odd.clone()].into(),
-        removed: [path("/gone")].into(),
         losses: [Loss {
             what: "lost".to_owned(),
             count: 2,
         }]
         .into(),
+        ..Recording::default()
     }
 }
 
@@ -82,6 +83,12 @@ fn report(name: &[u8]) -> Report {
     manifest
         .excluded
         .insert(path("/v"), Exclusion::Mount("ext4".to_owned()));
+    manifest.mounts.push(MountDecision {
+        mount_point: path("/v"),
+        fs_type: "ext4".to_owned(),
+        root: name.to_vec(),
+        fate: MountFate::NamedVolume,
+    });
     let inventory = Inventory::take(&fs, &manifest);
     Report::new(&Sources {
         fs: &fs,

@@ -1,5 +1,6 @@
 //! The supervisor's end: one thread that takes connections, and one for each of them.
 
+use super::super::keeping::Originals;
 use super::gate::Gate;
 use super::lines::{Lines, Timed};
 use super::peer::Peer;
@@ -166,6 +167,8 @@ fn receive(
     let uid = (!peer.is_trusted(shared.own_uid)).then_some(peer.uid);
     let mut intake = Intake {
         recorder: &shared.about.recorder,
+        originals: &shared.about.originals,
+        uid,
         gate: Gate::new(uid),
         fs: HostFs::new("/"),
         batch: Vec::new(),
@@ -203,6 +206,9 @@ fn name_of(command: &[ByteString]) -> String {
 /// From a joined command's lines to the recorder.
 struct Intake<'a> {
     recorder: &'a RecorderHandle,
+    originals: &'a Originals,
+    /// As [`Gate::new`] takes it.
+    uid: Option<u32>,
     gate: Gate,
     fs: HostFs,
     batch: Vec<Event>,
@@ -224,7 +230,22 @@ impl Intake<'_> {
                 return Err(Refusal::new("the connection ended without a last word"));
             };
             match protocol::said(&line)? {
-                Told::Event(event) => self.batch.extend(self.gate.admit(event, &self.fs)?),
+                Told::Event(event) => {
+                    if let Some(event) = self.gate.admit(event, &self.fs)?
+                        && self.originals.on_told(&event, &self.fs)
+                    {
+                        self.batch.push(event);
+                    }
+                }
+                Told::Keep {
+                    number,
+                    path,
+                    level,
+                } => {
+                    self.record();
+                    let kept = self.originals.keep_for(self.uid, &path, level);
+                    answer(writer, &Answer::Kept { number, kept }).map_err(broken)?;
+                }
                 Told::Flushed(request) => {
                     self.record();
                     on_flushed(request);

@@ -5,6 +5,7 @@
 
 use super::client::Connection;
 use super::protocol::{Answer, Ask, MAX_LINE, MAX_REQUEST, Refusal, Told, line};
+use super::remote_keeper::SessionKeeper;
 use crate::byte_string::ByteString;
 use crate::event::Event;
 use crate::recording::Loss;
@@ -50,9 +51,10 @@ impl Session {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(self) -> io::Result<(SessionEmitter, Telling)> {
+    pub fn start(self) -> io::Result<(SessionEmitter, Telling, SessionKeeper)> {
         let (orders, received) = unbounded();
         let (synced, answers) = unbounded();
+        let (kept, kept_answers) = unbounded();
         let gone = Arc::new(AtomicBool::new(false));
         let batch: Batch = Arc::default();
         let supervisor = self.supervisor();
@@ -68,6 +70,7 @@ impl Session {
             connection: self.connection,
             orders: orders.clone(),
             synced,
+            kept,
             gone,
         };
         std::thread::Builder::new()
@@ -78,11 +81,12 @@ impl Session {
             orders: orders.clone(),
         };
         let telling = Telling {
-            orders,
+            orders: orders.clone(),
             answers,
             supervisor,
         };
-        Ok((emitter, telling))
+        let keeper = SessionKeeper::new(orders, kept_answers);
+        Ok((emitter, telling, keeper))
     }
 
     /// Ends it before anything was run.
@@ -117,14 +121,16 @@ fn lock(batch: &Mutex<Vec<Event>>) -> MutexGuard<'_, Vec<Event>> {
 }
 
 /// What the telling thread has to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Order {
     /// There are events.
     Events,
     /// So many that they need not wait for others.
     Many,
     /// The supervisor asked for what is held back.
     Flush(u64),
+    /// The supervisor must keep something before its tracee goes on.
+    Keep(Told),
     /// The supervisor is to say when all until now is recorded.
     Sync,
     /// That was all.
@@ -140,6 +146,10 @@ pub struct SessionEmitter {
 impl SessionEmitter {
     /// Takes one event.
     pub fn emit(&mut self, event: Event) {
+        // The supervisor has kept it, and recorded that.
+        if matches!(event, Event::Kept(_)) {
+            return;
+        }
         let mut batch = lock(&self.batch);
         batch.push(event);
         let order = match batch.len() {
@@ -179,9 +189,10 @@ impl Teller {
             for event in std::mem::take(&mut *lock(&self.batch)) {
                 text.extend(told(event));
             }
-            match order {
+            match &order {
                 Order::Events | Order::Many => {}
-                Order::Flush(number) => text.extend(line(&Told::Flushed(number))),
+                Order::Flush(number) => text.extend(line(&Told::Flushed(*number))),
+                Order::Keep(told) => text.extend(line(told)),
                 Order::Sync => text.extend(line(&Told::Sync(NOT_LAST))),
                 Order::End => {
                     text.extend(line(&Told::Sync(LAST)));
@@ -217,6 +228,7 @@ struct Listener {
     connection: Connection,
     orders: Sender<Order>,
     synced: Sender<u64>,
+    kept: Sender<(u64, bool)>,
     gone: Arc<AtomicBool>,
 }
 
@@ -231,6 +243,7 @@ impl Listener {
                         return;
                     }
                 }
+                Ok(Some(Answer::Kept { number, kept })) => drop(self.kept.send((number, kept))),
                 // A newer supervisor's word: nothing that we have to answer.
                 Ok(Some(_)) => {}
                 Ok(None) => break "it is gone".to_owned(),

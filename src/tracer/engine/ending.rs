@@ -207,7 +207,9 @@ impl<T: Tracees> Follower<'_, T> {
             ending.held = Some((stopped, end));
             return None;
         }
-        if sys::has_news(tid) {
+        // On its way there any request is refused; once it is there, waitid(2) tells. What is killed
+        // after the first look does not get there before we are done, unless we are preempted.
+        if sys::event_message(tid).is_err() || sys::has_news(tid) {
             stopped.was_superseded();
             return None;
         }

@@ -46,6 +46,7 @@ impl<T: Tracees> Observer<T> {
             return;
         };
         self.check_gain(tid, &program);
+        let program = self.then_of(&program).unwrap_or(program);
         let environment = match self.tracees.environment(tid) {
             Ok(environment) => environment,
             Err(error) => {

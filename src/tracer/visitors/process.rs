@@ -23,10 +23,11 @@ pub struct Status {
 
 /// `None` when there is no such process.
 pub fn status(pid: Tid) -> Option<Status> {
-    parse(&fs::read(format!("/proc/{pid}/status")).ok()?)
+    parse_status(&fs::read(format!("/proc/{pid}/status")).ok()?)
 }
 
-fn parse(text: &[u8]) -> Option<Status> {
+/// Reads `/proc/PID/status`; `None` where it lacks a field.
+pub fn parse_status(text: &[u8]) -> Option<Status> {
     let field = |name: &str| -> Option<Tid> {
         let value = text
             .split(|byte| *byte == b'\n')
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_status_is_read_by_the_names_of_its_lines() {
-        let status = parse(STATUS).expect("whole");
+        let status = parse_status(STATUS).expect("whole");
         assert_eq!(
             status,
             Status {
@@ -142,8 +143,8 @@ mod tests {
     #[test]
     fn what_has_no_memory_does_not_run() {
         let text = STATUS.strip_suffix(b"VmSize:\t    4000 kB\n").expect("so");
-        assert!(!parse(text).expect("whole").runs);
-        assert_eq!(parse(b"Name:\tx\n"), None);
+        assert!(!parse_status(text).expect("whole").runs);
+        assert_eq!(parse_status(b"Name:\tx\n"), None);
     }
 
     #[test]

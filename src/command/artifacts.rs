@@ -1,7 +1,8 @@
 //! The artifacts that tell of an image: its packages, its bill of materials, its report.
 
-use super::ship::{Outputs, source_date_epoch, tell, write_whole};
-use crate::image_fs::HostFs;
+use super::ship::{Outputs, source_date_epoch, write_whole};
+use super::told::tell;
+use crate::image_fs::ImageFs;
 use crate::manifest::Manifest;
 use crate::pack::{Digests, ImageConfig, LayerSummary, Output};
 use crate::packages::packages_text;
@@ -34,7 +35,7 @@ pub struct Traced {
 /// What the artifacts tell of.
 pub struct Made<'a> {
     /// Where the files are.
-    pub fs: &'a HostFs,
+    pub fs: &'a dyn ImageFs,
     /// What was seen.
     pub recording: &'a Recording,
     /// How.
