@@ -1,5 +1,6 @@
 //! The command line: types only. The names are a contract; see docs/cli.md.
 
+mod elf;
 mod image;
 mod names;
 mod report;
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use elf::ElfArgs;
 pub use image::{ImageArgs, ImageOnlyArgs};
 pub use names::{
     CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName, ProbedName,
@@ -307,17 +309,6 @@ pub struct CtlArgs {
     /// The process of the micropacker to ask, where there are several
     #[arg(long, value_name = "PID")]
     pub supervisor: Option<i32>,
-}
-
-/// Options of `elf`.
-#[derive(Debug, Args)]
-pub struct ElfArgs {
-    /// The files to look at
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// Look in this directory as if it were /
-    #[arg(long, value_name = "DIR", default_value = "/")]
-    pub root: PathBuf,
 }
 
 /// `512M`: a number of bytes, by powers of 1024.
