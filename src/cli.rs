@@ -2,6 +2,7 @@
 
 mod elf;
 mod image;
+mod manual;
 mod names;
 mod report;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 pub use elf::ElfArgs;
 pub use image::{ImageArgs, ImageOnlyArgs};
+pub use manual::{CompletionsArgs, ManArgs};
 pub use names::{
     CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName, ProbedName,
     VisitorsName,
@@ -331,25 +333,6 @@ fn size(text: &str) -> Result<u64, String> {
     number
         .checked_mul(1 << (10 * power))
         .ok_or_else(|| "that is more than any disk holds".to_owned())
-}
-
-/// Options of `completions`.
-#[derive(Debug, Args)]
-pub struct CompletionsArgs {
-    /// The shell
-    #[arg(value_enum)]
-    pub shell: clap_complete::Shell,
-}
-
-/// Options of `man`.
-#[derive(Debug, Args)]
-pub struct ManArgs {
-    /// The subcommand; without one, micropacker itself
-    #[arg(value_name = "SUBCOMMAND")]
-    pub subcommand: Option<String>,
-    /// Write all pages into this directory
-    #[arg(long, value_name = "DIR", conflicts_with = "subcommand")]
-    pub all: Option<PathBuf>,
 }
 
 #[cfg(test)]

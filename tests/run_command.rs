@@ -55,16 +55,17 @@ fn the_applications_exit_status_is_ours() {
 
 #[test]
 fn what_is_lost_is_a_failure_only_where_that_is_wished() {
-    // Whether it succeeds or not: paths might be looked up elsewhere afterwards.
-    const LOSES: &str = "unshare --mount true; exit 7";
-    let lax = home();
-    let output = run(&lax, &["sh", "-c", LOSES]);
-    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
-    assert!(stderr(&output).contains("mounts of its own"));
+    const LOSES: [&str; 6] = ["--include", "/none/*", "--", "sh", "-c", "exit 7"];
     let strict = home();
-    let mut command = micropacker(&strict);
-    let output = command.args(["--strict", "--", "sh", "-c", LOSES]).output();
-    let output = output.expect("started");
+    let lossy = |options: &[&str]| {
+        let mut command = micropacker(&strict);
+        command.args(options).args(LOSES).output().expect("started")
+    };
+    let lax = lossy(&[]);
+    assert_eq!(lax.status.code(), Some(7), "{}", stderr(&lax));
+    assert!(stderr(&lax).contains("nothing matches --include /none/*"));
+    fs::remove_file(strict.path().join("rootfs.tar")).expect("an output");
+    let output = lossy(&["--strict"]);
     assert_eq!(output.status.code(), Some(125));
     assert!(
         stderr(&output).contains("1 different losses"),
@@ -357,18 +358,25 @@ fn what_outlives_the_command_is_waited_for() {
 }
 
 #[test]
-fn what_was_used_and_is_gone_is_told() {
+fn what_was_used_and_others_have_removed_is_told() {
     let home = home();
     let gone = home.path().join("gone");
-    fs::write(&gone, "x").expect("written");
-    let output = micropacker(&home)
-        .args(["--", "sh", "-c", "cat \"$0\"; rm \"$0\""])
+    fs::write(&gone, "x\n").expect("written");
+    let mut child = micropacker(&home)
+        .args(["--", "sh", "-c", "cat \"$0\"; read line"])
         .arg(&gone)
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("started");
-    let told = stderr(&output);
+    let mut used = String::new();
+    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+    output.read_line(&mut used).expect("text");
+    fs::remove_file(&gone).expect("removed");
+    let told = stderr(&child.wait_with_output().expect("ended"));
     let line = told.lines().find(|line| line.contains("are gone"));
-    assert!(line.is_some_and(|line| line.contains("gone")), "{told}");
+    assert!(line.is_some_and(|line| line.contains("/gone")), "{told}");
 }
 
 #[test]
