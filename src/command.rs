@@ -4,8 +4,10 @@ mod ctl;
 mod elf;
 mod exec;
 mod find;
+mod journal;
 mod pack;
 mod run;
+mod select;
 mod ship;
 mod start;
 

@@ -1,11 +1,16 @@
 //! Events to recording: the one place that keeps what was seen.
 
+pub mod journal;
+
 use crate::event::Event;
+use crate::image_path::ImagePath;
 use crate::recording::{Context, Loss, Recording, Use};
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use journal::Journal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Takes in events, in the order in which they were seen.
 #[derive(Debug, Default)]
@@ -52,8 +57,11 @@ impl Recorder {
                     recording.created.insert(path);
                 }
             }
+            // A container that was started again finds what its application made before.
             Event::Removed(path) => {
-                recording.removed.insert(path);
+                if !is_new(recording, &path) {
+                    recording.removed.insert(path);
+                }
             }
             Event::Lost(loss) => *self.losses.entry(loss.what).or_default() += loss.count,
         }
@@ -90,15 +98,36 @@ impl Recorder {
     }
 }
 
+/// Whether the application made what is at this path: itself, or a directory it lies in.
+fn is_new(recording: &Recording, path: &ImagePath) -> bool {
+    let mut here = Some(path.clone());
+    while let Some(place) = here.filter(|_| !recording.created.is_empty()) {
+        if recording.removed.contains(&place) {
+            return false;
+        }
+        if recording.created.contains(&place) {
+            return true;
+        }
+        here = place.parent();
+    }
+    false
+}
+
 /// How many events travel together: waking the recorder for each of them would take a processor
 /// from the application.
 const BATCH: usize = 256;
+/// With a journal, how long an event may wait for others to travel with: it is what is lost when
+/// we are killed.
+const DELAY: Duration = Duration::from_millis(50);
 
 /// What the recorder's thread is asked to do, in this order.
 enum Message {
     Record(Vec<Event>),
+    /// The emitter holds something back.
+    Held,
     Look(Box<dyn FnOnce(&Recorder) + Send>),
-    Finish,
+    /// The command has ended with this status.
+    Finish(u8),
 }
 
 /// Where the tracer puts events: telling something never waits. What is still held back travels
@@ -106,6 +135,8 @@ enum Message {
 pub struct Emitter {
     batch: Arc<Mutex<Vec<Event>>>,
     sender: Sender<Message>,
+    /// Whether the recorder is to come for what is held back.
+    is_awaited: bool,
 }
 
 impl Emitter {
@@ -115,6 +146,9 @@ impl Emitter {
         batch.push(event);
         if batch.len() >= BATCH {
             send(&mut batch, &self.sender);
+        } else if batch.len() == 1 && self.is_awaited {
+            // The recorder outlives every emitter.
+            let _ = self.sender.send(Message::Held);
         }
     }
 }
@@ -127,6 +161,9 @@ impl Drop for Emitter {
 
 /// The batch stays locked until it is on its way, so events keep their order.
 fn send(batch: &mut Vec<Event>, sender: &Sender<Message>) {
+    if batch.is_empty() {
+        return;
+    }
     // The recorder outlives every emitter.
     let _ = sender.send(Message::Record(std::mem::take(batch)));
 }
@@ -173,21 +210,40 @@ pub struct RecorderThread {
 }
 
 impl RecorderThread {
-    /// Starts it.
+    /// Starts it. What an earlier run's journal holds is recorded first.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(context: Context) -> std::io::Result<(Self, Emitter)> {
+    pub fn start(
+        context: Context,
+        mut journal: Option<Journal>,
+    ) -> std::io::Result<(Self, Emitter)> {
         let (sender, receiver) = unbounded();
-        let thread = std::thread::Builder::new()
-            .name("recorder".to_owned())
-            .spawn(move || record_all(Recorder::new(context), &receiver))?;
         let batch = Arc::default();
         let emitter = Emitter {
             batch: Arc::clone(&batch),
             sender: sender.clone(),
+            is_awaited: journal.is_some(),
         };
         let handle = RecorderHandle { batch, sender };
+        let mut recorder = Recorder::new(context);
+        if let Some(journal) = &mut journal {
+            journal.start_syncing()?;
+            let earlier = journal.take_earlier().into_iter();
+            earlier.for_each(|event| recorder.record(event));
+        }
+        let mut work = Work {
+            recorder,
+            journal,
+            batch: Arc::clone(&handle.batch),
+            sender: handle.sender.clone(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("recorder".to_owned())
+            .spawn(move || {
+                work.run(&receiver);
+                work.recorder.finish()
+            })?;
         Ok((Self { thread, handle }, emitter))
     }
 
@@ -196,25 +252,63 @@ impl RecorderThread {
         self.handle.clone()
     }
 
-    /// Takes in what was told until now, and nothing any more. `None` if the thread panicked: the
-    /// recording is lost then, and no image may be made of it.
-    pub fn finish(self) -> Option<Recording> {
+    /// Takes in what was told until now, and nothing any more; the command has ended with
+    /// `status`. `None` if the thread panicked: the recording is lost then, and no image may be
+    /// made of it.
+    pub fn finish(self, status: u8) -> Option<Recording> {
         let Self { thread, handle } = self;
         send(&mut lock(&handle.batch), &handle.sender);
-        let _ = handle.sender.send(Message::Finish);
+        let _ = handle.sender.send(Message::Finish(status));
         thread.join().ok()
     }
 }
 
-fn record_all(mut recorder: Recorder, messages: &Receiver<Message>) -> Recording {
-    for message in messages {
-        match message {
-            Message::Record(events) => events.into_iter().for_each(|event| recorder.record(event)),
-            Message::Look(look) => look(&recorder),
-            Message::Finish => break,
+/// What the recorder's thread works with.
+struct Work {
+    recorder: Recorder,
+    journal: Option<Journal>,
+    batch: Arc<Mutex<Vec<Event>>>,
+    sender: Sender<Message>,
+}
+
+impl Work {
+    fn run(&mut self, messages: &Receiver<Message>) {
+        let mut held_until = None;
+        loop {
+            let message = match held_until {
+                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(deadline) => messages.recv_deadline(deadline),
+            };
+            match message {
+                Ok(Message::Record(events)) => self.record(events),
+                Ok(Message::Held) => {
+                    held_until = held_until.or_else(|| Some(Instant::now() + DELAY));
+                }
+                Ok(Message::Look(look)) => look(&self.recorder),
+                Ok(Message::Finish(status)) => {
+                    if let Some(journal) = &mut self.journal {
+                        journal.write_end(status);
+                    }
+                    return;
+                }
+                // By way of the channel, behind what was sent before it.
+                Err(RecvTimeoutError::Timeout) => {
+                    held_until = None;
+                    send(&mut lock(&self.batch), &self.sender);
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
     }
-    recorder.finish()
+
+    fn record(&mut self, events: Vec<Event>) {
+        if let Some(journal) = &mut self.journal {
+            journal.write_events(&events);
+        }
+        for event in events {
+            self.recorder.record(event);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -264,6 +358,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_before_is_not_taken_from_the_image_by_removing_it() {
+        let mut recorder = Recorder::default();
+        recorder.record(Event::Created(path("/new")));
+        recorder.record(Event::Removed(path("/new")));
+        recorder.record(Event::Removed(path("/new/below")));
+        recorder.record(Event::Removed(path("/newer")));
+        let recording = recorder.finish();
+        let removed: Vec<_> = recording.removed.into_iter().collect();
+        assert_eq!(removed, [path("/newer")]);
+    }
+
+    #[test]
     fn equal_losses_are_counted() {
         let mut recorder = Recorder::default();
         for _ in 0..3 {
@@ -278,22 +384,23 @@ mod tests {
 
     #[test]
     fn a_look_sees_what_is_held_back_and_changes_nothing() {
-        let (thread, mut emitter) = RecorderThread::start(Context::default()).expect("started");
+        let (thread, mut emitter) =
+            RecorderThread::start(Context::default(), None).expect("started");
         let handle = thread.handle();
         emitter.emit(used("/a", Access::OPEN, 1));
         handle.record(vec![used("/b", Access::OPEN, 2)]);
         let seen = handle.look(Recorder::snapshot).expect("it records");
         assert_eq!(seen.uses.len(), 2);
         emitter.emit(used("/c", Access::OPEN, 1));
-        let recording = thread.finish().expect("a recording");
+        let recording = thread.finish(0).expect("a recording");
         assert_eq!(recording.uses.len(), 3);
     }
 
     #[test]
     fn the_recording_is_over_when_it_is_finished_whoever_holds_a_handle() {
-        let (thread, emitter) = RecorderThread::start(Context::default()).expect("started");
+        let (thread, emitter) = RecorderThread::start(Context::default(), None).expect("started");
         let handle = thread.handle();
-        thread.finish().expect("a recording");
+        thread.finish(0).expect("a recording");
         handle.record(vec![used("/late", Access::OPEN, 1)]);
         assert!(handle.look(|_| ()).is_none());
         drop(emitter);

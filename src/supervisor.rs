@@ -8,6 +8,7 @@ pub mod stop_policy;
 mod witness;
 
 use crate::recorder::RecorderThread;
+use crate::recorder::journal::Journal;
 use crate::recording::{Context, Recording};
 use crate::sys;
 use crate::tracer::engine::{Choice, Wish};
@@ -27,6 +28,8 @@ pub struct Request {
     pub command: Command,
     /// What it is started with, for the recording.
     pub context: Context,
+    /// Where what is seen is written down while it runs.
+    pub journal: Option<Journal>,
     /// How it is traced.
     pub manner: Manner,
     /// What is done about processes that enter from outside.
@@ -87,7 +90,8 @@ pub enum SuperviseError {
 pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     let started = Started::new(&request.command, request.manner)?;
     let argv = request.context.argv.clone();
-    let (recorder, mut emitter) = RecorderThread::start(request.context).map_err(resources)?;
+    let (recorder, mut emitter) =
+        RecorderThread::start(request.context, request.journal).map_err(resources)?;
     let choice = started.choice().clone();
     let (hush, pack) = (visitors::Hush::default(), request.pack);
     let hushed = hush.clone();
@@ -107,7 +111,7 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     )?;
     control.on_end_of_trace();
     let recording = recorder
-        .finish()
+        .finish(end.exit_status())
         .ok_or_else(|| SuperviseError::Resources("the recorder failed".to_owned()))?;
     Ok(Traced {
         end,

@@ -25,8 +25,8 @@ pub use seccomp::{
     Filter, FilterMode, Instruction, Listener, Notification, install_filter, probe_in_child,
 };
 pub use signals::{
-    ComingStop, Received, SavedSignals, end_by, leads_a_process, reset_for_child, send_signal,
-    take_over_signals, take_pending, wait_signal,
+    ComingStop, Received, SavedSignals, end_by, ignore_size_limit_signal, leads_a_process,
+    reset_for_child, send_signal, take_over_signals, take_pending, wait_signal,
 };
 pub use terminal::{Session, is_init};
 pub use wake::{WakeTimer, accept_wakes, refuse_wakes};

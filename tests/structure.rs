@@ -18,6 +18,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("image_fs", &["image_path"]),
     ("recording", &["byte_string", "image_path"]),
     ("event", &["image_path", "recording"]),
+    (
+        "journal",
+        &["byte_string", "image_path", "recording", "event"],
+    ),
     ("manifest", &["image_path", "image_fs", "recording"]),
     // From stops to a recording.
     ("sys", &[]),
@@ -25,7 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "tracer",
         &["sys", "event", "recording", "image_fs", "image_path"],
     ),
-    ("recorder", &["event", "recording", "image_path"]),
+    ("recorder", &["journal", "event", "recording", "image_path"]),
     (
         "supervisor",
         &[
@@ -55,7 +59,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     // From a manifest to files.
-    ("pack", &["manifest", "recording", "image_fs", "image_path"]),
+    (
+        "pack",
+        &["sys", "manifest", "recording", "image_fs", "image_path"],
+    ),
     // The command line.
     ("cli", &[]),
     ("logging", &[]),
@@ -67,6 +74,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "exit",
             "supervisor",
             "tracer",
+            "recorder",
+            "journal",
             "resolve",
             "pack",
             "packages",

@@ -1,16 +1,19 @@
 //! `micropacker run`: trace, resolve, pack.
 
-use super::ship::{Outputs, Shipped, options, ship, summary};
+use super::journal::{begin, remedy};
+use super::select::{mounts, options, shape};
+use super::ship::{Outputs, Shipped, ship, summary};
 use super::start::{Startable, environment, manner};
 use super::{Failure, current_directory, one_line, start_logging};
 use crate::cli::{RunArgs, VisitorsName};
 use crate::exit;
 use crate::image_fs::HostFs;
+use crate::recorder::journal::Keeper;
 use crate::recording::{Context as RunContext, Recording};
 use crate::resolve::Options;
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
-use crate::supervisor::{Request, Traced, end_like, supervise};
+use crate::supervisor::{Request, SuperviseError, Traced, end_like, supervise};
 use crate::tracer::visitors;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
@@ -30,10 +33,30 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         )
         .into());
     };
-    let packer = Arc::new(Packer::new(args)?);
-    let traced = supervise(Request {
+    let shape = shape(&args.select, &args.keep_env, args.tag.as_deref()).map_err(usage)?;
+    let mut options = mounts(Path::new("/"))
+        .and_then(|mounts| options(&shape, mounts))
+        .map_err(usage)?;
+    let outputs = Outputs {
+        rootfs: args.output.clone(),
+        artifacts: args.artifacts.clone(),
+        tag: args.tag.clone(),
+        keep_env: args.keep_env.clone(),
+    };
+    outputs.check()?;
+    let context = context(&args.command)?;
+    let (journal, keeper) = begin(args.journal.as_deref(), &outputs, &context, shape)?.unzip();
+    let ours: Vec<PathBuf> = keeper.iter().map(|it| it.path().to_owned()).collect();
+    options.own = outputs.own(Path::new("/"), &ours);
+    let packer = Arc::new(Packer {
+        outputs,
+        options,
+        turn: Mutex::default(),
+    });
+    let supervised = supervise(Request {
         command: startable.command.clone(),
-        context: context(&args.command)?,
+        context,
+        journal,
         manner: manner(&args.engine),
         visitors: match args.visitors {
             VisitorsName::Auto => visitors::Wish::Auto,
@@ -43,8 +66,14 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
         pack: pack_now(&packer),
         outputs: packer.absolute_outputs(),
-    })
-    .map_err(|error| startable.failure(&error))?;
+    });
+    let traced = match supervised {
+        Ok(traced) => traced,
+        Err(error) => {
+            keep_after(&error, keeper, &packer.outputs);
+            return Err(startable.failure(&error).into());
+        }
+    };
     tracing::debug!(
         "{} paths used, {} programs started, {} names made; resolving",
         traced.recording.uses.len(),
@@ -53,6 +82,11 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     );
     let packed = packer.pack(&traced.recording);
     tell_waiting(&traced, &packer, &packed);
+    match (keeper, &packed) {
+        (Some(keeper), Ok(_)) => keeper.outputs_written(),
+        (Some(keeper), Err(_)) => tracing::warn!("{}", remedy(&keeper, &packer.outputs)),
+        (None, _) => {}
+    }
     tracing::info!(
         "{}; traced by {}",
         summary(&packer.outputs, &packed?),
@@ -60,6 +94,21 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     );
     end_like(traced.end);
     Ok(ExitCode::from(traced.end.exit_status()))
+}
+
+/// A trace that failed may have recorded something before.
+fn keep_after(error: &SuperviseError, keeper: Option<Keeper>, outputs: &Outputs) {
+    match (error, keeper) {
+        (SuperviseError::Trace(_), Some(keeper)) => {
+            tracing::warn!("{}", remedy(&keeper, outputs));
+        }
+        (_, Some(keeper)) => keeper.nothing_ran(),
+        (_, None) => {}
+    }
+}
+
+fn usage(error: anyhow::Error) -> anyhow::Error {
+    Failure::new(exit::USAGE, one_line(&error)).into()
 }
 
 /// Writes the outputs, as often as it is asked to.
@@ -71,23 +120,6 @@ struct Packer {
 }
 
 impl Packer {
-    fn new(args: &RunArgs) -> Result<Self> {
-        let options = options(&args.select, Path::new("/"))
-            .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?;
-        let outputs = Outputs {
-            rootfs: args.output.clone(),
-            artifacts: args.artifacts.clone(),
-            tag: args.tag.clone(),
-            keep_env: args.keep_env.clone(),
-        };
-        outputs.check()?;
-        Ok(Self {
-            outputs,
-            options,
-            turn: Mutex::default(),
-        })
-    }
-
     fn absolute_outputs(&self) -> Vec<PathBuf> {
         let files = self.outputs.files().into_iter();
         files

@@ -1,6 +1,5 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
-use crate::cli::{ListedName, ProbedName, SelectArgs};
 use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, Manifest};
@@ -8,11 +7,9 @@ use crate::pack::{
     ImageConfig, LayerSummary, Output, dockerfile_with_losses, write_image, write_layer,
 };
 use crate::recording::{Loss, Recording};
-use crate::resolve::mounts::Mounts;
-use crate::resolve::patterns::{Patterns, parse_file};
-use crate::resolve::{Listed, Options, Probed, resolve};
+use crate::resolve::{Options, resolve};
 use anyhow::{Context, Result, bail};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -84,10 +81,11 @@ impl Outputs {
             && fs::metadata(&self.rootfs).is_ok_and(|meta| meta.is_file()) | !self.rootfs.exists()
     }
 
-    /// Physical paths of the outputs, and of this program, where they lie in the image: they are
-    /// not the application's.
-    fn own(&self, root: &Path) -> Vec<ImagePath> {
+    /// Physical paths of the outputs, of this program and of these other files of ours, where
+    /// they lie in the image: they are not the application's.
+    pub fn own(&self, root: &Path, others: &[PathBuf]) -> Vec<ImagePath> {
         let mut files = self.files();
+        files.extend_from_slice(others);
         files.extend(std::env::current_exe());
         files
             .iter()
@@ -115,10 +113,9 @@ pub fn ship(
     options: Options,
     outputs: &Outputs,
 ) -> Result<Shipped> {
-    let options = Options {
-        own: outputs.own(&fs.host_path(&ImagePath::root())),
-        ..options
-    };
+    let mut options = options;
+    let root = fs.host_path(&ImagePath::root());
+    options.own.extend(outputs.own(&root, &[]));
     let manifest = resolve(fs, recording, &options);
     tell_exclusions(&manifest);
     for (path, entry) in &manifest.entries {
@@ -155,13 +152,7 @@ fn write_artifacts(
     let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
     let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
     keep_home_without_passwd(&mut config, recording, manifest);
-    if !secrets.is_empty() {
-        tracing::warn!(
-            "left out of the image because they look like secrets: {}; keep one with --keep-env \
-             NAME, or give them when the container is started",
-            secrets.join(", ")
-        );
-    }
+    tell_secrets(&secrets);
     let rootfs_name = outputs
         .rootfs
         .file_name()
@@ -188,6 +179,17 @@ fn write_artifacts(
     tell(&written.losses);
     tracing::debug!("{}: {}", path.display(), written.manifest_digest);
     Ok(())
+}
+
+/// Names the variables that are not in the image.
+pub fn tell_secrets(secrets: &[String]) {
+    if !secrets.is_empty() {
+        tracing::warn!(
+            "left out of the image because they look like secrets: {}; keep one with --keep-env \
+             NAME, or give them when the container is started",
+            secrets.join(", ")
+        );
+    }
 }
 
 /// The engine sets HOME from the image's `/etc/passwd`. An application that never read that
@@ -280,58 +282,6 @@ fn tell(losses: &[Loss]) {
             count => tracing::warn!("{} ({count} times)", loss.what),
         }
     }
-}
-
-/// The options that `run` and `pack` share.
-///
-/// # Errors
-/// Names the pattern, list file or path that is wrong.
-pub fn options(select: &SelectArgs, root: &Path) -> Result<Options> {
-    let mut include: Vec<Vec<u8>> = bytes_of(&select.include);
-    for file in &select.include_from {
-        let text = fs::read(file)
-            .with_context(|| format!("cannot read --include-from {}", file.display()))?;
-        include.extend(parse_file(&text));
-    }
-    Ok(Options {
-        listed: match select.listed {
-            ListedName::Auto => Listed::Auto,
-            ListedName::Full => Listed::Full,
-            ListedName::Skip => Listed::Skip,
-        },
-        probed: match select.probed {
-            ProbedName::Full => Probed::Full,
-            ProbedName::Skip => Probed::Skip,
-        },
-        include: Patterns::new(include).context("--include")?,
-        exclude: Patterns::new(bytes_of(&select.exclude)).context("--exclude")?,
-        include_exe: bytes_of(&select.include_exe),
-        include_mounts: select
-            .include_mount
-            .iter()
-            .map(|path| {
-                ImagePath::new(path.as_bytes()).with_context(|| {
-                    format!("--include-mount {}: give an absolute path", path.display())
-                })
-            })
-            .collect::<Result<_>>()?,
-        mounts: mounts(root)?,
-        ..Options::default()
-    })
-}
-
-/// The mount table matters where we look at `/`; in an unpacked image nothing is mounted.
-fn mounts(root: &Path) -> Result<Mounts> {
-    if root != Path::new("/") {
-        return Ok(Mounts::none());
-    }
-    let table = fs::read("/proc/self/mountinfo")
-        .context("cannot read /proc/self/mountinfo: is /proc mounted?")?;
-    Ok(Mounts::parse(&table)?)
-}
-
-fn bytes_of(words: &[OsString]) -> Vec<Vec<u8>> {
-    words.iter().map(|word| word.as_bytes().to_vec()).collect()
 }
 
 /// The closing line of a run.

@@ -1,5 +1,6 @@
 //! A file that gets its final name only when it is complete.
 
+use crate::sys;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -66,6 +67,12 @@ impl std::error::Error for OutputError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.source)
     }
+}
+
+/// A file that would grow beyond the size limit (ulimit -f) becomes an error that can be told
+/// (EFBIG) instead of the end of the process by SIGXFSZ.
+pub fn survive_size_limit() {
+    sys::ignore_size_limit_signal();
 }
 
 /// A buffered file under a temporary name, `.NAME.PID.tmp` beside the final one.
