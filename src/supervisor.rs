@@ -20,6 +20,7 @@ use follow::Started;
 use nix::errno::Errno;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// What to trace, and how.
@@ -36,6 +37,8 @@ pub struct Request {
     pub visitors: visitors::Wish,
     /// How long the application may take to end once it was told to.
     pub stop_timeout: Option<Duration>,
+    /// Set when a stop signal comes after the trace: whoever writes the outputs then may hurry.
+    pub hurry: Arc<AtomicBool>,
     /// Writes the outputs from what was seen so far, while the trace goes on.
     pub pack: PackNow,
     /// Which files that makes, for those who ask.
@@ -104,7 +107,7 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
     });
     let end = started.follow(
-        request.stop_timeout,
+        (request.stop_timeout, request.hurry),
         (request.visitors, hush),
         move |event| emitter.emit(event),
         |tid, lives| control.on_change(tid, lives),
@@ -144,7 +147,7 @@ pub fn join(command: &Command, manner: Manner, session: Session) -> Result<End, 
     };
     let (mut emitter, telling) = session.start().map_err(resources)?;
     let end = started.follow(
-        None,
+        (None, Arc::default()),
         (visitors::Wish::Off, visitors::Hush::default()),
         move |event| emitter.emit(event),
         |_, _| {},

@@ -3,12 +3,14 @@
 
 mod capabilities;
 mod ids;
+mod memory;
 mod ptrace;
 mod registers;
 mod seccomp;
 mod signals;
 mod terminal;
 mod wake;
+mod write_back;
 
 pub use capabilities::raise_permitted_capabilities;
 pub use ids::with_real_ids;
@@ -30,6 +32,7 @@ pub use signals::{
 };
 pub use terminal::{Session, is_init};
 pub use wake::{WakeTimer, accept_wakes, refuse_wakes};
+pub use write_back::start_write_back;
 
 /// A thread ID as the kernel gives it (gettid(2)).
 pub type Tid = i32;

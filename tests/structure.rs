@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("manifest", &["image_path", "image_fs", "recording"]),
     // From stops to a recording.
-    ("sys", &[]),
+    ("sys", &["exit"]),
     (
         "tracer",
         &["sys", "event", "recording", "image_fs", "image_path"],

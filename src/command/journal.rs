@@ -226,6 +226,7 @@ mod tests {
             artifacts: None,
             tag: None,
             keep_env: Vec::new(),
+            hurry: Default::default(),
         };
         let place = default_place(&outputs("/out/x.tar"));
         assert_eq!(place.as_deref(), Some(Path::new("/out/x.tar.journal")));

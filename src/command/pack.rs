@@ -19,6 +19,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Packs what the lists name and the journals hold.
 pub fn run(args: &PackArgs) -> Result<ExitCode> {
@@ -44,15 +45,14 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         artifacts: args.artifacts.clone(),
         tag: shape.tag.clone(),
         keep_env: shape.keep_env.clone(),
+        hurry: Arc::default(),
     };
     // What was mounted while it was traced, not what is mounted now.
     let mounts = match &header {
-        Some(header) => Mounts::parse(&header.mounts.0).map_err(anyhow::Error::from),
-        None => mounts(&args.root),
+        Some(header) => Mounts::parse(&header.mounts.0)?,
+        None => mounts(&args.root)?,
     };
-    let mut options = mounts
-        .and_then(|mounts| options(&shape, mounts))
-        .map_err(usage)?;
+    let mut options = options(&shape, mounts).map_err(usage)?;
     options.builtin_exclusions = args.unrestricted != Some(true);
     options.own = outputs.own(&args.root, &journals);
     options.own.extend(own);

@@ -34,14 +34,13 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         .into());
     };
     let shape = shape(&args.select, &args.keep_env, args.tag.as_deref()).map_err(usage)?;
-    let mut options = mounts(Path::new("/"))
-        .and_then(|mounts| options(&shape, mounts))
-        .map_err(usage)?;
+    let mut options = options(&shape, mounts(Path::new("/"))?).map_err(usage)?;
     let outputs = Outputs {
         rootfs: args.output.clone(),
         artifacts: args.artifacts.clone(),
         tag: args.tag.clone(),
         keep_env: args.keep_env.clone(),
+        hurry: Arc::default(),
     };
     outputs.check()?;
     let context = context(&args.command)?;
@@ -64,6 +63,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
             VisitorsName::Off => visitors::Wish::Off,
         },
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
+        hurry: Arc::clone(&packer.outputs.hurry),
         pack: pack_now(&packer),
         outputs: packer.absolute_outputs(),
     });

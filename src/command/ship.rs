@@ -4,7 +4,8 @@ use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, Manifest};
 use crate::pack::{
-    ImageConfig, LayerSummary, Output, dockerfile_with_losses, write_image, write_layer,
+    ImageConfig, ImageSummary, ImageWish, LayerSummary, Output, PackError, dockerfile_with_losses,
+    write_image, write_layer_and_image,
 };
 use crate::recording::{Loss, Recording};
 use crate::resolve::{Options, resolve};
@@ -14,6 +15,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 const IMAGE: &str = "image.tar";
 const DOCKERFILE: &str = "Dockerfile";
@@ -29,6 +32,8 @@ pub struct Outputs {
     pub tag: Option<String>,
     /// Variables to keep although they look like secrets.
     pub keep_env: Vec<String>,
+    /// Whether the disk is not to be waited for any more.
+    pub hurry: Arc<AtomicBool>,
 }
 
 /// What was written.
@@ -122,10 +127,16 @@ pub fn ship(
         tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
     }
     tell(&manifest.losses);
-    let mut rootfs = Output::create(&outputs.rootfs)?;
-    let layer = write_layer(fs, &manifest, &mut rootfs)
-        .with_context(|| format!("cannot write {}", outputs.rootfs.display()))?;
-    rootfs.commit()?;
+    let layer = match &outputs.artifacts {
+        Some(artifacts) => write_artifacts(fs, recording, &manifest, outputs, artifacts)?,
+        None => {
+            let mut rootfs = Output::create(&outputs.rootfs)?;
+            let (layer, _) = write_layer_and_image::<Output>(fs, &manifest, &mut rootfs, None)
+                .map_err(|error| writing(&outputs.rootfs, error))?;
+            rootfs.commit_unless(&outputs.hurry)?;
+            layer
+        }
+    };
     tell(&layer.losses);
     if layer.sparse_entries > 0 {
         tracing::warn!(
@@ -135,9 +146,6 @@ pub fn ship(
             layer.sparse_entries
         );
     }
-    if let Some(artifacts) = &outputs.artifacts {
-        write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?;
-    }
     Ok(Shipped { manifest, layer })
 }
 
@@ -145,14 +153,38 @@ fn write_artifacts(
     fs: &HostFs,
     recording: &Recording,
     manifest: &Manifest,
-    layer: &LayerSummary,
     outputs: &Outputs,
     artifacts: &Path,
-) -> Result<()> {
+) -> Result<LayerSummary> {
     let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
     let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
     keep_home_without_passwd(&mut config, recording, manifest);
     tell_secrets(&secrets);
+    let path = artifacts.join(IMAGE);
+    let wish = ImageWish {
+        config: &config,
+        tag: outputs.tag.as_deref(),
+        created: source_date_epoch()?,
+    };
+    let mut rootfs = Output::create(&outputs.rootfs)?;
+    let mut image = Output::create(&path)?;
+    let one_pass = image.is_seekable().then_some((&mut image, &wish));
+    let (layer, written) = write_layer_and_image(fs, manifest, &mut rootfs, one_pass)
+        .map_err(|error| writing(&outputs.rootfs, error))?;
+    let written = match written {
+        Some(written) => {
+            commit_both(rootfs, image, &outputs.hurry)?;
+            written
+        }
+        None => {
+            drop(image);
+            rootfs.commit_unless(&outputs.hurry)?;
+            write_image_again(&layer, &wish, outputs, &path)?
+        }
+    };
+    tell(&written.losses);
+    tracing::debug!("{}: {}", path.display(), written.manifest_digest);
+
     let rootfs_name = outputs
         .rootfs
         .file_name()
@@ -161,24 +193,49 @@ fn write_artifacts(
     tell(&losses);
     write_whole(&artifacts.join(DOCKERFILE), &dockerfile)?;
     write_whole(&artifacts.join(FILES), &file_list(fs, manifest))?;
+    Ok(layer)
+}
 
+/// The disk works on both at once.
+fn commit_both(rootfs: Output, image: Output, hurry: &AtomicBool) -> Result<()> {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| image.commit_unless(hurry));
+        let committed = rootfs.commit_unless(hurry);
+        match other.join() {
+            Ok(other) => committed.and(other).map_err(anyhow::Error::from),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// An image whose layer is not the tarball: sparse files are written out in it.
+fn write_image_again(
+    layer: &LayerSummary,
+    wish: &ImageWish,
+    outputs: &Outputs,
+    path: &Path,
+) -> Result<ImageSummary> {
     let mut tarball = File::open(&outputs.rootfs)
         .with_context(|| format!("cannot read {} again", outputs.rootfs.display()))?;
-    let path = artifacts.join(IMAGE);
-    let mut image = Output::create(&path)?;
-    let written = write_image(
-        &mut tarball,
-        layer.sha256,
-        &config,
-        outputs.tag.as_deref(),
-        source_date_epoch()?,
-        &mut image,
-    )
-    .with_context(|| format!("cannot write {}", path.display()))?;
-    image.commit()?;
-    tell(&written.losses);
-    tracing::debug!("{}: {}", path.display(), written.manifest_digest);
-    Ok(())
+    let mut image = Output::create(path)?;
+    let sha256 = layer.sha256;
+    let ImageWish {
+        config,
+        tag,
+        created,
+    } = *wish;
+    let written = write_image(&mut tarball, sha256, config, tag, created, &mut image)
+        .map_err(|error| writing(path, error))?;
+    image.commit_unless(&outputs.hurry)?;
+    Ok(written)
+}
+
+/// An error of an output's own names it already.
+fn writing(path: &Path, error: PackError) -> anyhow::Error {
+    match error {
+        PackError::Output(error) => error.into(),
+        error => anyhow::Error::new(error).context(format!("cannot write {}", path.display())),
+    }
 }
 
 /// Names the variables that are not in the image.

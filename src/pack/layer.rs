@@ -52,9 +52,18 @@ pub fn write_layer(
     manifest: &Manifest,
     out: &mut dyn Write,
 ) -> Result<LayerSummary, PackError> {
+    write_stream(fs, manifest, Stream::new(out))
+}
+
+/// The same into a stream, which may leave the hashing to somebody else.
+pub(super) fn write_stream<'a>(
+    fs: &'a dyn ImageFs,
+    manifest: &Manifest,
+    stream: Stream<'a>,
+) -> Result<LayerSummary, PackError> {
     let mut layer = Layer {
         fs,
-        stream: Stream::new(out),
+        stream,
         first_links: BTreeMap::new(),
         buffer: vec![0; COPY_BUFFER],
         summary: LayerSummary::default(),

@@ -17,12 +17,14 @@ pub mod config;
 pub mod dockerfile;
 pub mod layer;
 pub mod oci;
+pub mod one_pass;
 pub mod output;
 
 pub use config::{ImageConfig, looks_like_secret};
 pub use dockerfile::{dockerfile, dockerfile_with_losses};
 pub use layer::{LayerSummary, write_layer};
 pub use oci::{ImageSummary, write_image};
+pub use one_pass::{ImageWish, write_layer_and_image};
 pub use output::{Output, OutputError};
 
 use crate::image_path::ImagePath;

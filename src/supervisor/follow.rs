@@ -14,6 +14,7 @@ use crate::tracer::stop::End;
 use crate::tracer::tracees::ProcTracees;
 use crate::tracer::visitors::{self, Visitors};
 use nix::errno::Errno;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ impl Started {
     /// which is dropped at the end, changes of who is alive to `on_change`.
     pub fn follow(
         mut self,
-        stop_timeout: Option<Duration>,
+        (stop_timeout, hurry): (Option<Duration>, Arc<AtomicBool>),
         (wish, hush): (visitors::Wish, visitors::Hush),
         emit: impl FnMut(Event) + Send + 'static,
         on_change: impl FnMut(Tid, bool),
@@ -84,8 +85,9 @@ impl Started {
             Engine::SyscallStop => observer.without_filter(),
             _ => observer,
         }));
-        let signals = SignalThread::start(self.launched.pid, stop_timeout, self.witness.take())
-            .map_err(resources)?;
+        let signals =
+            SignalThread::start(self.launched.pid, stop_timeout, self.witness.take(), hurry)
+                .map_err(resources)?;
         if let Some(listener) = self.launched.listener.take() {
             let observer = Arc::clone(&observer);
             std::thread::Builder::new()
