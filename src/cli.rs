@@ -1,8 +1,16 @@
 //! The command line: types only. The names are a contract; see docs/cli.md.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+mod image;
+mod names;
+
+use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+pub use image::{ImageArgs, ImageOnlyArgs};
+pub use names::{
+    CtlAction, EngineName, ListedName, LogFormat, PresetName, ProbedName, VisitorsName,
+};
 
 /// Traces an application from inside its container and packs an image of only the files it uses.
 ///
@@ -36,8 +44,14 @@ pub enum Command {
     Ctl(CtlArgs),
     /// Pack from file lists or journals, without running anything
     Pack(PackArgs),
+    /// Make a loadable image from a root file system tarball, on any machine
+    Image(ImageOnlyArgs),
     /// Show the interpreter and library closure of ELF files, as their loader would find it
     Elf(ElfArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page of micropacker or of a subcommand, or write all of them
+    Man(ManArgs),
 }
 
 /// Options of `run`.
@@ -58,6 +72,9 @@ pub struct RunArgs {
     /// Name of the image in image.tar, as for docker tag
     #[arg(long, value_name = "NAME", env = "MICROPACKER_TAG")]
     pub tag: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub image: ImageArgs,
     /// Keep this environment variable in the image although its name looks like a secret
     #[arg(
         long,
@@ -75,12 +92,21 @@ pub struct RunArgs {
     /// How long the application may take to end after the signal was passed on
     #[arg(long, value_name = "SECONDS", env = "MICROPACKER_STOP_TIMEOUT")]
     pub stop_timeout: Option<u64>,
+    /// How much room copies of changed files may take, beside the output: bytes, or with K, M, G, T
+    #[arg(long, value_name = "SIZE", env = "MICROPACKER_ORIGINALS_LIMIT", value_parser = size)]
+    pub originals_limit: Option<u64>,
+    /// Fail with status 125 when anything was lost; the outputs are written all the same
+    #[arg(long, env = "MICROPACKER_STRICT", value_parser = clap::builder::FalseyValueParser::new())]
+    pub strict: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub engine: EngineArgs,
     /// Processes that enter the container from outside (docker exec, health checks)
     #[arg(long, value_enum, env = "MICROPACKER_VISITORS", default_value = "auto")]
     pub visitors: VisitorsName,
+    /// Let the command keep this process, PID 1 for instance, and trace it from a child of it
+    #[arg(long, env = "MICROPACKER_INVERTED", conflicts_with = "stop_timeout", value_parser = clap::builder::FalseyValueParser::new())]
+    pub inverted: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub log: LogArgs,
@@ -144,6 +170,18 @@ pub struct SelectArgs {
         value_delimiter = '\n'
     )]
     pub include_exe: Vec<OsString>,
+    /// Take /bin/sh with everything it needs to start
+    #[arg(long, env = "MICROPACKER_INCLUDE_SHELL", value_parser = clap::builder::FalseyValueParser::new())]
+    pub include_shell: bool,
+    /// Take a named set of files that a trace may not see
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NAME",
+        env = "MICROPACKER_PRESET",
+        value_delimiter = '\n'
+    )]
+    pub preset: Vec<PresetName>,
     /// Take files of this bind mount or volume too
     #[arg(
         long,
@@ -183,59 +221,6 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 }
 
-/// `--engine`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EngineName {
-    /// The fastest that changes nothing for the application
-    Auto,
-    /// seccomp user notification
-    Notify,
-    /// seccomp stops
-    Seccomp,
-    /// Stops at every system call
-    Syscall,
-}
-
-/// `--visitors`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum VisitorsName {
-    /// Follow them in a container, and log opened files from the first of them on
-    Auto,
-    /// Look for them everywhere, and log opened files from the start
-    Full,
-    /// Neither
-    Off,
-}
-
-/// `--listed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ListedName {
-    /// Where the directory belongs to the application
-    Auto,
-    /// All of them
-    Full,
-    /// None
-    Skip,
-}
-
-/// `--probed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ProbedName {
-    /// Take them whole
-    Full,
-    /// Leave them out
-    Skip,
-}
-
-/// `--log-format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
 /// The program whose interpreter `pack` adds when no other is named.
 pub const DEFAULT_ELF: &str = "/bin/sh";
 
@@ -272,6 +257,9 @@ pub struct PackArgs {
     /// Name of the image in image.tar, as for docker tag
     #[arg(long, value_name = "NAME")]
     pub tag: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub image: ImageArgs,
     /// Pack from this directory instead of /
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
@@ -317,17 +305,6 @@ pub struct CtlArgs {
     pub supervisor: Option<i32>,
 }
 
-/// What `ctl` asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CtlAction {
-    /// Print what was seen so far
-    Status,
-    /// Write the outputs now; the application goes on
-    Pack,
-    /// Stop the application as SIGTERM would; the outputs are written at its end
-    Stop,
-}
-
 /// Options of `elf`.
 #[derive(Debug, Args)]
 pub struct ElfArgs {
@@ -339,6 +316,44 @@ pub struct ElfArgs {
     pub root: PathBuf,
 }
 
+/// `512M`: a number of bytes, by powers of 1024.
+fn size(text: &str) -> Result<u64, String> {
+    let number = text.trim_end_matches(['K', 'M', 'G', 'T']);
+    let power = match &text[number.len()..] {
+        "" => 0,
+        "K" => 1,
+        "M" => 2,
+        "G" => 3,
+        "T" => 4,
+        _ => return Err("give one unit only".to_owned()),
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "give a whole number, such as 512M or 4G".to_owned())?;
+    number
+        .checked_mul(1 << (10 * power))
+        .ok_or_else(|| "that is more than any disk holds".to_owned())
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The subcommand; without one, micropacker itself
+    #[arg(value_name = "SUBCOMMAND")]
+    pub subcommand: Option<String>,
+    /// Write all pages into this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "subcommand")]
+    pub all: Option<PathBuf>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -347,6 +362,16 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_one_unit() {
+        assert_eq!(size("0"), Ok(0));
+        assert_eq!(size("512M"), Ok(512 << 20));
+        assert_eq!(size("4G"), Ok(4 << 30));
+        for wrong in ["", "M", "4GG", "4KM", "-1", "1.5G", "99999999T", "4g"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

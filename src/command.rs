@@ -1,15 +1,20 @@
 //! One file a subcommand: turns arguments into calls, and errors into messages and exit codes.
 
 mod ctl;
+mod decided;
 mod elf;
 mod exec;
+mod file_list;
 mod find;
+mod image;
 mod journal;
+mod manual;
 mod pack;
 mod run;
 mod select;
 mod ship;
 mod start;
+mod told;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;
@@ -44,9 +49,18 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Some(Command::Exec(args)) => exec::run(&args),
         Some(Command::Ctl(args)) => ctl::run(&args),
         Some(Command::Pack(args)) => pack::run(&args),
+        Some(Command::Image(args)) => image::run(&args),
         Some(Command::Elf(args)) => {
             logging::start(Detail::Normal, false);
             elf::run(&args)
+        }
+        Some(Command::Completions(args)) => {
+            logging::start(Detail::Normal, false);
+            manual::completions(&args)
+        }
+        Some(Command::Man(args)) => {
+            logging::start(Detail::Normal, false);
+            manual::man(&args)
         }
     };
     result.unwrap_or_else(|error| {

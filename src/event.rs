@@ -1,7 +1,7 @@
 //! What the tracer tells the recorder, in the order in which it was seen.
 
 use crate::image_path::ImagePath;
-use crate::recording::{Access, Exec, Loss, Origin, Place};
+use crate::recording::{Access, Exec, Loss, Origin, Original, Place};
 use serde::{Deserialize, Serialize};
 
 /// One fact, told once: the tracer keeps what it has told already.
@@ -19,10 +19,19 @@ pub enum Event {
     },
     /// A program was started.
     Started(Exec),
-    /// Something is being made at this physical path, where nothing was.
+    /// Something is being made where nothing was: the physical path of its directory when the trace
+    /// began, and its name in it.
     Created(ImagePath),
-    /// What was at this physical path before the trace is being removed or renamed away.
-    Removed(ImagePath),
+    /// Something that was there when the trace began is about to be changed, renamed or removed,
+    /// and this is what it was. For a path that was kept before, only the body is news.
+    Kept(Original),
+    /// An original is being renamed or linked.
+    Moved {
+        /// Its physical path when the trace began.
+        from: ImagePath,
+        /// Where it may be from now on.
+        to: ImagePath,
+    },
     /// Something could not be seen.
     Lost(Loss),
 }
@@ -30,6 +39,9 @@ pub enum Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::byte_string::ByteString;
+    use crate::image_fs::{FileKind, FileTime, Meta};
+    use crate::recording::Body;
     use proptest::prelude::*;
 
     fn any_path() -> impl Strategy<Value = ImagePath> {
@@ -50,6 +62,7 @@ mod tests {
             Access::ENTER,
             Access::CHANGE,
             Access::NO_FOLLOW,
+            Access::WRITE,
         ];
         proptest::sample::subsequence(ways.to_vec(), 0..=ways.len())
             .prop_map(|ways| ways.into_iter().fold(Access::default(), Access::with))
@@ -76,6 +89,45 @@ mod tests {
             })
     }
 
+    fn any_original() -> impl Strategy<Value = Original> {
+        let bytes = || proptest::collection::vec(any::<u8>(), 0..12);
+        let body = prop_oneof![
+            Just(Body::None),
+            Just(Body::InPlace),
+            bytes().prop_map(Body::Target),
+            (any::<u64>(), any::<u64>()).prop_map(|(file, length)| Body::Saved { file, length }),
+            any::<String>().prop_map(Body::Unsaved),
+        ];
+        let attributes = proptest::collection::vec((bytes(), bytes()), 0..3);
+        (any_path(), any::<(i64, u64)>(), attributes, body).prop_map(
+            |(path, (seconds, size), xattrs, body)| Original {
+                path,
+                meta: Meta {
+                    kind: FileKind::Regular,
+                    mode: 0o4755,
+                    uid: 1,
+                    gid: u32::MAX,
+                    size,
+                    allocated: 0,
+                    mtime: FileTime {
+                        seconds,
+                        nanoseconds: 1,
+                    },
+                    ctime: FileTime::default(),
+                    dev: 1,
+                    ino: u64::MAX,
+                    nlink: 2,
+                    rdev: (1, 2),
+                },
+                xattrs: xattrs
+                    .into_iter()
+                    .map(|(name, value)| (ByteString(name), ByteString(value)))
+                    .collect(),
+                body,
+            },
+        )
+    }
+
     fn any_event() -> impl Strategy<Value = Event> {
         let origin =
             (any::<i32>(), proptest::option::of(any_path())).prop_map(|(pid, program)| Origin {
@@ -91,7 +143,8 @@ mod tests {
             }),
             any_exec().prop_map(Event::Started),
             any_path().prop_map(Event::Created),
-            any_path().prop_map(Event::Removed),
+            (any_path(), any_path()).prop_map(|(from, to)| Event::Moved { from, to }),
+            any_original().prop_map(Event::Kept),
             (any::<String>(), any::<u64>())
                 .prop_map(|(what, count)| Event::Lost(Loss { what, count })),
         ]

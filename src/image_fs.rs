@@ -5,6 +5,7 @@ mod mem;
 mod walk;
 
 use crate::image_path::ImagePath;
+use serde::{Deserialize, Serialize};
 use std::io;
 
 pub use host::HostFs;
@@ -12,7 +13,8 @@ pub use mem::MemFs;
 pub use walk::{Walk, walk, walk_in};
 
 /// What a directory entry is (inode(7)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it all")]
 pub enum FileKind {
     Regular,
@@ -25,7 +27,9 @@ pub enum FileKind {
 }
 
 /// An instant of the file's own clock: seconds and nanoseconds since the epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub struct FileTime {
     /// Seconds since the epoch, negative before it.
     pub seconds: i64,
@@ -34,7 +38,7 @@ pub struct FileTime {
 }
 
 /// What lstat(2) tells of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// The type of the entry.
     pub kind: FileKind,
@@ -98,6 +102,16 @@ pub trait ImageFs {
     fn read_link(&self, path: &ImagePath) -> io::Result<Vec<u8>>;
     /// The names in a directory, without `.` and `..`, sorted by bytes.
     fn list(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>>;
+    /// The names that [`Self::list`] gives, and those that were made since the time that this tree
+    /// shows ([`Self::is_made`]).
+    fn list_with_made(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
+        self.list(path)
+    }
+    /// Whether what is at this path was made since the time that this tree shows: it can be looked
+    /// at by its name, and no directory lists it. In a tree that shows the present nothing is.
+    fn is_made(&self, _path: &ImagePath) -> bool {
+        false
+    }
     /// Opens a regular file for reading.
     fn open(&self, path: &ImagePath) -> io::Result<Box<dyn ReadAt>>;
     /// Extended attributes of the entry itself, sorted by name; empty where there are none.

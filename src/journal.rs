@@ -10,9 +10,10 @@ mod read;
 
 use crate::byte_string::ByteString;
 use crate::event::Event;
+use crate::image_fs::FileTime;
 use crate::image_path::ImagePath;
 use crate::recording::Context;
-pub use read::{Contents, JournalError, looks_like_journal, read};
+pub use read::{Contents, JournalError, Seen, looks_like_journal, read};
 use serde::{Deserialize, Serialize};
 
 /// The version of the form. It grows when an older reader would misread a newer journal; new
@@ -52,6 +53,10 @@ pub struct Header {
     pub shape: Shape,
     /// `/proc/self/mountinfo` as it was.
     pub mounts: ByteString,
+    /// Where copies of changed files go, once there is one.
+    pub originals: Option<ByteString>,
+    /// When it began, by the clock that file systems take their times from.
+    pub started: Option<FileTime>,
     /// Micropacker's own files, which are not the application's.
     pub own: Vec<ImagePath>,
 }
@@ -71,6 +76,8 @@ pub struct Start {
     pub uid: u32,
     /// Effective group ID.
     pub gid: u32,
+    /// When the trace began.
+    pub began: Option<FileTime>,
 }
 
 /// The options that shape the image, as they were given.
@@ -81,8 +88,10 @@ pub struct Shape {
     pub include: Vec<ByteString>,
     /// `--exclude`.
     pub exclude: Vec<ByteString>,
-    /// `--include-exe`.
+    /// `--include-exe`, and `/bin/sh` for `--include-shell`.
     pub include_exe: Vec<ByteString>,
+    /// `--preset`, by their names.
+    pub preset: Vec<String>,
     /// `--include-mount`.
     pub include_mount: Vec<ByteString>,
     /// `--listed`, by its name.
@@ -93,6 +102,10 @@ pub struct Shape {
     pub keep_env: Vec<String>,
     /// `--tag`.
     pub tag: Option<String>,
+    /// What the file of `--image-config` held.
+    pub image_config: Option<ByteString>,
+    /// `--change`.
+    pub change: Vec<String>,
 }
 
 impl Start {
@@ -106,6 +119,7 @@ impl Start {
             cwd: context.cwd.clone(),
             uid: context.uid,
             gid: context.gid,
+            began: context.began,
         }
     }
 
@@ -118,6 +132,7 @@ impl Start {
             cwd: self.cwd.clone(),
             uid: self.uid,
             gid: self.gid,
+            began: self.began,
         }
     }
 }

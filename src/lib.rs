@@ -17,6 +17,7 @@ pub mod logging;
 pub mod manifest;
 pub mod pack;
 pub mod packages;
+pub mod past;
 pub mod recorder;
 pub mod recording;
 pub mod resolve;

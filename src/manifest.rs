@@ -3,7 +3,7 @@
 use crate::image_fs::{FileKind, Meta};
 use crate::image_path::ImagePath;
 use crate::recording::{Access, Loss, Origin};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why an entry is shipped. The chain of reasons ends at [`Reason::Used`] or at something the
 /// user or the format asked for.
@@ -82,12 +82,49 @@ pub enum Exclusion {
     Pattern(String),
     /// Micropacker itself or one of its outputs.
     Own,
+    /// In the container before the trace began, and nothing tells that it is the image's.
+    Earlier,
     /// Listed by name only, in a directory that is not the application's own.
     ListedOnly,
     /// Looked at only, and `--probed skip` was asked for.
     ProbedOnly,
     /// Could not be read: the error.
     Unreadable(String),
+}
+
+/// What becomes of the files on a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MountFate {
+    /// They are part of the image: the root, and outside of containers every disk.
+    Image,
+    /// The user asked for them.
+    Included,
+    /// A volume without a name, which the engine filled from the image: they are the image's,
+    /// but for those that were changed since.
+    Prefilled,
+    /// A volume with a name: those are the image's that were copied into it when the container
+    /// was made, the others are the user's.
+    NamedVolume,
+    /// The engine writes it for each container: `/etc/hosts`, `/etc/hostname`,
+    /// `/etc/resolv.conf`.
+    Engine,
+    /// The kernel's own view, or memory: left out.
+    Pseudo,
+    /// The user's data: left out.
+    Foreign,
+}
+
+/// A mount that the application saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountDecision {
+    /// Where it is mounted, physical.
+    pub mount_point: ImagePath,
+    /// `ext4`, `overlay`, `tmpfs`, …
+    pub fs_type: String,
+    /// The directory or file of that file system that is seen here.
+    pub root: Vec<u8>,
+    /// What was decided.
+    pub fate: MountFate,
 }
 
 /// The plan of an image.
@@ -99,12 +136,19 @@ pub struct Manifest {
     pub excluded: BTreeMap<ImagePath, Exclusion>,
     /// What could not be seen or resolved; carried on from the recording, and added to.
     pub losses: Vec<Loss>,
+    /// What the user might want to add, a line each.
+    pub hints: Vec<String>,
+    /// Every mount, in the order of the mount table.
+    pub mounts: Vec<MountDecision>,
+    /// Shipped files of the image that an earlier run of the container, or somebody beside it,
+    /// had changed when the trace began.
+    pub changed_before: BTreeSet<ImagePath>,
 }
 
 impl Manifest {
     /// Bytes of regular files, hard links counted once.
     pub fn content_size(&self) -> u64 {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         self.entries
             .values()
             .filter_map(|entry| entry.meta.as_ref())

@@ -1,13 +1,16 @@
 //! Events to recording: the one place that keeps what was seen.
 
+mod copy;
 pub mod journal;
+pub mod spool;
 
 use crate::event::Event;
 use crate::image_path::ImagePath;
 use crate::recording::{Context, Loss, Recording, Use};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use journal::Journal;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,6 +20,9 @@ use std::time::{Duration, Instant};
 pub struct Recorder {
     recording: Recording,
     losses: BTreeMap<String, u64>,
+    /// What earlier runs of the same container made: it was there when this one began, and is no
+    /// original.
+    made_before: BTreeSet<ImagePath>,
 }
 
 impl Recorder {
@@ -27,8 +33,13 @@ impl Recorder {
                 context,
                 ..Recording::default()
             },
-            losses: BTreeMap::new(),
+            ..Self::default()
         }
+    }
+
+    /// A run begins, perhaps after others in the same container.
+    pub fn begin_run(&mut self) {
+        self.made_before = self.recording.created.clone();
     }
 
     /// Takes in one event.
@@ -53,15 +64,15 @@ impl Recorder {
                 recording.execs.insert(exec);
             }
             Event::Created(path) => {
-                if !recording.removed.contains(&path) {
-                    recording.created.insert(path);
-                }
+                recording.created.insert(path);
             }
-            // A container that was started again finds what its application made before.
-            Event::Removed(path) => {
-                if !is_new(recording, &path) {
-                    recording.removed.insert(path);
-                }
+            Event::Kept(original) => match recording.originals.entry(original.path.clone()) {
+                Entry::Vacant(_) if is_in(&self.made_before, &original.path) => {}
+                Entry::Vacant(unknown) => drop(unknown.insert(original)),
+                Entry::Occupied(mut known) => known.get_mut().update(original),
+            },
+            Event::Moved { from, to } => {
+                recording.moved.entry(from).or_default().insert(to);
             }
             Event::Lost(loss) => *self.losses.entry(loss.what).or_default() += loss.count,
         }
@@ -99,13 +110,10 @@ impl Recorder {
 }
 
 /// Whether the application made what is at this path: itself, or a directory it lies in.
-fn is_new(recording: &Recording, path: &ImagePath) -> bool {
+fn is_in(created: &BTreeSet<ImagePath>, path: &ImagePath) -> bool {
     let mut here = Some(path.clone());
-    while let Some(place) = here.filter(|_| !recording.created.is_empty()) {
-        if recording.removed.contains(&place) {
-            return false;
-        }
-        if recording.created.contains(&place) {
+    while let Some(place) = here.filter(|_| !created.is_empty()) {
+        if created.contains(&place) {
             return true;
         }
         here = place.parent();
@@ -231,6 +239,7 @@ impl RecorderThread {
             journal.start_syncing()?;
             let earlier = journal.take_earlier().into_iter();
             earlier.for_each(|event| recorder.record(event));
+            recorder.begin_run();
         }
         let mut work = Work {
             recorder,

@@ -1,11 +1,16 @@
 //! What was seen while the application ran: plain data, saved, loaded and merged.
 
+mod original;
+
 use crate::byte_string;
+use crate::image_fs::FileTime;
 use crate::image_path::ImagePath;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::BitOrAssign;
+
+pub use original::{Body, Level, Original};
 
 /// In which ways a path was used, as a set.
 #[derive(
@@ -25,9 +30,10 @@ enum Way {
     Enter,
     Change,
     NoFollow,
+    Write,
 }
 
-const WAYS: [(Access, Way); 7] = [
+const WAYS: [(Access, Way); 8] = [
     (Access::PROBE, Way::Probe),
     (Access::OPEN, Way::Open),
     (Access::EXEC, Way::Exec),
@@ -35,6 +41,7 @@ const WAYS: [(Access, Way); 7] = [
     (Access::ENTER, Way::Enter),
     (Access::CHANGE, Way::Change),
     (Access::NO_FOLLOW, Way::NoFollow),
+    (Access::WRITE, Way::Write),
 ];
 
 impl From<Access> for Vec<Way> {
@@ -63,10 +70,12 @@ impl Access {
     pub const LIST: Self = Self(8);
     /// Made the current or the root directory.
     pub const ENTER: Self = Self(16);
-    /// Changed, or opened so that it could be.
+    /// Changed, or opened so that it could be: metadata at least.
     pub const CHANGE: Self = Self(32);
     /// The call does not follow a symlink at the end of the path (lstat, readlink, O_NOFOLLOW).
     pub const NO_FOLLOW: Self = Self(64);
+    /// Its content was changed, or it was opened so that it could be.
+    pub const WRITE: Self = Self(128);
 
     /// Whether all of `other` is in this set.
     pub fn contains(self, other: Self) -> bool {
@@ -193,6 +202,8 @@ pub struct Context {
     pub uid: u32,
     /// Effective group ID.
     pub gid: u32,
+    /// When the trace began, by the clock that file systems use for their times.
+    pub began: Option<FileTime>,
 }
 
 /// Everything that was seen.
@@ -204,12 +215,15 @@ pub struct Recording {
     pub uses: BTreeMap<Place, Use>,
     /// Each distinct program start.
     pub execs: BTreeSet<Exec>,
-    /// Physical paths that the application made where nothing had been; what lies below such a
-    /// directory was made too.
+    /// What the application made where nothing had been, by its name in the directory as that was
+    /// called when the trace began; what lies below such a directory was made too.
     pub created: BTreeSet<ImagePath>,
-    /// Physical paths that were there and that the application removed or renamed away: making
-    /// them again does not make them `created`.
-    pub removed: BTreeSet<ImagePath>,
+    /// What was there before the application changed it, by its physical path when the trace
+    /// began. What is in here is the image's, whatever is in `created`.
+    pub originals: BTreeMap<ImagePath, Original>,
+    /// Where an original may be now that was renamed or linked, under each of its names: the call
+    /// may have failed, so only a look at the inode tells which of them it is.
+    pub moved: BTreeMap<ImagePath, BTreeSet<ImagePath>>,
     /// What could not be seen.
     pub losses: BTreeSet<Loss>,
 }

@@ -1,26 +1,38 @@
 //! Being the application's parent, PID 1 where need be: start it, pass signals on, reap, decide
 //! when the trace is over.
 
+mod background;
 pub mod control;
 mod follow;
+mod foreground;
+#[cfg(test)]
+mod history;
+mod inverted;
+mod keeping;
 mod signals;
 pub mod stop_policy;
 mod witness;
 
 use crate::recorder::RecorderThread;
 use crate::recorder::journal::Journal;
-use crate::recording::{Context, Recording};
+use crate::recorder::spool::Spool;
+use crate::recording::{Context, Original, Recording};
 use crate::sys;
 use crate::tracer::engine::{Choice, Wish};
 use crate::tracer::launch::{Command, LaunchError};
 use crate::tracer::stop::End;
 use crate::tracer::visitors;
-use control::{About, Control, PackNow, Session};
+use control::{About, Control, PackNow};
 use follow::Started;
+pub use foreground::join;
+pub use inverted::supervise_inverted;
+use keeping::Originals;
 use nix::errno::Errno;
+use std::collections::BTreeSet;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What to trace, and how.
@@ -39,10 +51,16 @@ pub struct Request {
     pub stop_timeout: Option<Duration>,
     /// Set when a stop signal comes after the trace: whoever writes the outputs then may hurry.
     pub hurry: Arc<AtomicBool>,
+    /// Where originals of changed files go.
+    pub spool: Arc<Mutex<Spool>>,
+    /// What is kept there already.
+    pub originals: Vec<Original>,
     /// Writes the outputs from what was seen so far, while the trace goes on.
     pub pack: PackNow,
     /// Which files that makes, for those who ask.
     pub outputs: Vec<PathBuf>,
+    /// Inherited descriptors that it needs.
+    pub kept: BTreeSet<RawFd>,
 }
 
 /// How a command is traced.
@@ -92,23 +110,31 @@ pub enum SuperviseError {
 /// When it could not be started or followed; it is not running any more then.
 pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     let started = Started::new(&request.command, request.manner)?;
+    let_go(&request.kept);
     let argv = request.context.argv.clone();
     let (recorder, mut emitter) =
         RecorderThread::start(request.context, request.journal).map_err(resources)?;
     let choice = started.choice().clone();
     let (hush, pack) = (visitors::Hush::default(), request.pack);
     let hushed = hush.clone();
+    let originals = Originals::new(request.spool, recorder.handle(), request.originals);
+    let colleagues = visitors::Colleagues::default();
+    let announced = colleagues.clone();
     let control = Control::start(About {
         recorder: recorder.handle(),
+        originals: originals.clone(),
         engine: choice.engine,
         argv,
         main: started.pid(),
+        stopped_by: std::process::id() as sys::Tid,
         outputs: request.outputs,
         pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
+        greet: Box::new(move |pid| announced.announce(pid)),
     });
     let end = started.follow(
-        (request.stop_timeout, request.hurry),
-        (request.visitors, hush),
+        (request.stop_timeout, Some(request.hurry)),
+        (request.visitors, (hush, colleagues)),
+        originals.keeping(),
         move |event| emitter.emit(event),
         |tid, lives| control.on_change(tid, lives),
     )?;
@@ -132,28 +158,14 @@ pub fn end_like(end: End) {
     }
 }
 
-/// Runs the command to its end under trace; what it uses goes to the supervisor that was joined.
-/// Call it before another thread is started.
-///
-/// # Errors
-/// As [`supervise`].
-pub fn join(command: &Command, manner: Manner, session: Session) -> Result<End, SuperviseError> {
-    let started = match Started::new(command, manner) {
-        Ok(started) => started,
-        Err(error) => {
-            session.abandon();
-            return Err(error);
-        }
-    };
-    let (mut emitter, telling) = session.start().map_err(resources)?;
-    let end = started.follow(
-        (None, Arc::default()),
-        (visitors::Wish::Off, visitors::Hush::default()),
-        move |event| emitter.emit(event),
-        |_, _| {},
-    );
-    telling.finish();
-    end
+/// What the command has inherited is its own from now on.
+fn let_go(kept: &BTreeSet<RawFd>) {
+    if let Err(error) = sys::let_go_of_inherited(kept) {
+        tracing::warn!(
+            "the application's descriptors stay open in micropacker too: {error}; whoever reads \
+             its output sees the end of it when micropacker ends"
+        );
+    }
 }
 
 fn resources(error: std::io::Error) -> SuperviseError {

@@ -2,6 +2,8 @@
 //! tracer needs. Each wrapper is as thin as it can be and safe to call with any argument.
 
 mod capabilities;
+mod clone;
+mod descriptors;
 mod ids;
 mod memory;
 mod ptrace;
@@ -13,22 +15,27 @@ mod wake;
 mod write_back;
 
 pub use capabilities::raise_permitted_capabilities;
+pub use clone::clone_file;
+pub use descriptors::{close_streams_as_at_start, let_go_of_inherited, let_go_of_standard_error};
 pub use ids::with_real_ids;
 pub use ptrace::{
     Message, OPTIONS, StopInfo, SyscallEntry, WaitStatus, close_all_but, detach, event_message,
-    exit_now, fork, has_news, interrupt, is_child, listen, own_fd, resume, resume_to_syscall,
-    seize, seize_guest, set_signal_mask, signal_mask, syscall_info, wait_any, wait_for,
+    exit_now, fork, fork_unseen, has_gone_on, has_news, interrupt, is_child, listen, own_fd,
+    permit_tracer, resume, resume_to_syscall, seize, seize_guest, seize_to_the_end,
+    set_signal_mask, signal_mask, spare_exit_stop, syscall_info, wait_any, wait_as_parent,
+    wait_for,
 };
 pub use registers::{
-    Registers, registers, set_number, set_registers, to_call_again, to_prctl_again,
+    Registers, registers, set_number, set_registers, skip_call, to_call_again, to_prctl_again,
     to_prctl_instead,
 };
 pub use seccomp::{
     Filter, FilterMode, Instruction, Listener, Notification, install_filter, probe_in_child,
 };
 pub use signals::{
-    ComingStop, Received, SavedSignals, end_by, ignore_size_limit_signal, leads_a_process,
-    reset_for_child, send_signal, take_over_signals, take_pending, wait_signal,
+    ComingStop, Received, SavedSignals, end_by, ignore_size_limit_signal, is_thread_of,
+    leads_a_process, own_thread, reset_for_child, restore_sigpipe, send_signal, signal_of_stop,
+    take_over_signals, take_pending, wait_signal,
 };
 pub use terminal::{Session, is_init};
 pub use wake::{WakeTimer, accept_wakes, refuse_wakes};

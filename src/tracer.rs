@@ -6,6 +6,8 @@ pub mod gains;
 pub mod launch;
 pub mod memory;
 pub mod observe;
+pub mod served;
+pub mod shield;
 pub mod stop;
 pub mod syscall;
 pub mod task;

@@ -236,23 +236,6 @@ fn a_command_goes_on_when_the_supervisor_is_gone() {
 }
 
 #[test]
-fn a_client_that_is_killed_is_told_as_a_loss() {
-    let Trace { home: _home, shell } = {
-        let trace = Trace::start();
-        let mut joined = Waiting::start(trace.command("exec").args(["--", "sh", "-c", SCRIPT]));
-        joined.child.kill().expect("killed");
-        joined.child.wait().expect("ended");
-        trace
-    };
-    let (status, _, told) = shell.go_on();
-    assert_eq!(status, Some(3));
-    assert!(
-        told.contains("what sh used last") && told.contains("broke off"),
-        "{told}"
-    );
-}
-
-#[test]
 fn exec_within_the_trace_becomes_its_command() {
     let script =
         format!("{MICROPACKER} exec --supervisor $PPID -- cat /etc/shells; echo ready; read x");

@@ -29,6 +29,9 @@ macro_rules! fixtures {
 
 fixtures! {
     bad_pointers
+    change_content
+    change_metadata
+    change_names
     change_originals
     chdir_relative
     chroot_open
@@ -42,6 +45,7 @@ fixtures! {
     exit_status
     fchdir_relative
     fork_storm
+    fuse_server
     group_stop
     int80_open
     io_uring
@@ -50,6 +54,7 @@ fixtures! {
     long_path
     looks
     missing
+    no_children
     odd_names
     open_calls
     orphan

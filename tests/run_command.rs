@@ -54,6 +54,36 @@ fn the_applications_exit_status_is_ours() {
 }
 
 #[test]
+fn what_is_lost_is_a_failure_only_where_that_is_wished() {
+    // Whether it succeeds or not: paths might be looked up elsewhere afterwards.
+    const LOSES: &str = "unshare --mount true; exit 7";
+    let lax = home();
+    let output = run(&lax, &["sh", "-c", LOSES]);
+    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
+    assert!(stderr(&output).contains("mounts of its own"));
+    let strict = home();
+    let mut command = micropacker(&strict);
+    let output = command.args(["--strict", "--", "sh", "-c", LOSES]).output();
+    let output = output.expect("started");
+    assert_eq!(output.status.code(), Some(125));
+    assert!(
+        stderr(&output).contains("1 different losses"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(strict.path().join("rootfs.tar").exists());
+    let mut command = micropacker(&strict);
+    let output = command
+        .args(["--strict", "--", "sh", "-c", "exit 7"])
+        .output();
+    assert_eq!(
+        output.expect("started").status.code(),
+        Some(7),
+        "nothing was lost"
+    );
+}
+
+#[test]
 fn a_command_that_does_not_exist_is_127() {
     let home = home();
     let output = run(&home, &["no-such-command"]);

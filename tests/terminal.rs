@@ -36,6 +36,19 @@ fn traced_by(engine: &str, home: &TempDir) -> Vec<OsString> {
     line
 }
 
+/// Plays a session behind nothing, then behind an inverted micropacker with each engine.
+fn same_inverted(play: impl Fn(&[OsString]) -> (String, ExitStatus)) {
+    let (alone, status) = play(&[]);
+    let home = home();
+    for engine in ENGINES {
+        let mut front = traced_by(engine, &home);
+        front.insert(1, OsString::from("--inverted"));
+        let (traced, traced_status) = play(&front);
+        assert_eq!(traced, alone, "{engine}");
+        assert_eq!(traced_status, status, "{engine}: {alone}");
+    }
+}
+
 /// Plays a session behind nothing, then behind micropacker with each engine.
 fn same_with_each_engine(play: impl Fn(&[OsString]) -> (String, ExitStatus)) {
     let (alone, status) = play(&[]);
@@ -105,6 +118,7 @@ fn without_numbers_of_jobs(transcript: &str) -> String {
 #[test]
 fn a_shell_that_leads_its_session() {
     same_with_each_engine(|front| use_shell(Session::start(&shell_behind(front))));
+    same_inverted(|front| use_shell(Session::start(&shell_behind(front))));
 }
 
 #[test]
@@ -113,7 +127,7 @@ fn a_shell_as_pid_1_of_a_container() {
         eprintln!("not run, no root here");
         return;
     }
-    same_with_each_engine(|front| {
+    let play = |front: &[OsString]| {
         let container = [
             "unshare",
             "--pid",
@@ -125,7 +139,9 @@ fn a_shell_as_pid_1_of_a_container() {
         let mut line: Vec<OsString> = container.map(OsString::from).to_vec();
         line.extend(shell_behind(front));
         use_shell(Session::start_without_control(&line))
-    });
+    };
+    same_with_each_engine(play);
+    same_inverted(play);
 }
 
 #[test]
@@ -218,14 +234,16 @@ fn use_jobs(mut session: Session, counter: &str) -> (String, ExitStatus) {
 fn jobs_of_a_shell() {
     let counter = Fixture::load("signal_counter").prepare();
     let counter = counter.program().display().to_string();
-    same_with_each_engine(|front| {
+    let play = |front: &[OsString]| {
         let home = home();
         script(&home, front);
         let path = format!("PATH={}:/usr/bin:/bin", home.path().display());
         let mut line = vec!["env", &path];
         line.extend(SHELL);
         use_jobs(Session::start(&line), &counter)
-    });
+    };
+    same_with_each_engine(play);
+    same_inverted(play);
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Each fixture program behaves under trace as it does alone, and each path that it uses is
-//! found, whichever engine traces it.
+//! Each fixture program behaves under trace as it does alone, each path that it uses is found, and
+//! what it changes is kept as it was, whichever engine traces it.
 
 mod fixture;
+mod kept;
 
 use fixture::{Fixture, Prepared};
 use std::collections::BTreeSet;
@@ -20,6 +21,8 @@ enum Privileges {
     All,
     /// Root, but without CAP_SYS_PTRACE and CAP_SYS_ADMIN, as in a plain container.
     PlainContainer,
+    /// The same, and the program keeps the process that micropacker was started as.
+    InvertedInAPlainContainer,
 }
 
 /// What takes the two capabilities away: root gets them back from the bounding set alone.
@@ -36,7 +39,8 @@ fn traced_as_promised(privileges: Privileges, engine: &str, name: &str) {
         eprintln!("{name}: not run, no {need} here");
         return;
     }
-    let plain = privileges == Privileges::PlainContainer;
+    let plain = privileges != Privileges::All;
+    let inverted = privileges == Privileges::InvertedInAPlainContainer;
     if plain && !nix::unistd::geteuid().is_root() {
         eprintln!("{name}: not run, no root here");
         return;
@@ -57,13 +61,19 @@ fn traced_as_promised(privileges: Privileges, engine: &str, name: &str) {
         OsStr::new("full"),
         OsStr::new("-o"),
         tarball.as_os_str(),
+        OsStr::new(if inverted { "--inverted" } else { "--verbose" }),
         OsStr::new("--"),
     ];
     let drop = PLAIN_CONTAINER.iter().filter(|_| plain);
     let front: Vec<&OsStr> = drop.map(OsStr::new).chain(options).collect();
+    let kept = kept::Originals::of(&prepared);
     let outcome = prepared.run(&front);
-    let code = prepared.promised_end().as_code();
-    prepared.assert_as_promised(&outcome, fixture::End::Exit(code));
+    let end = match prepared.promised_end() {
+        end if inverted => end,
+        end => fixture::End::Exit(end.as_code()),
+    };
+    prepared.assert_as_promised(&outcome, end);
+    kept.assert_in(&tarball);
     let shipped = names_in(&tarball);
     let gone = gone_in(&outcome.stderr);
     let told = || {
@@ -186,9 +196,15 @@ engines! {
     syscall All syscall
     notify_in_a_plain_container PlainContainer notify
     seccomp_in_a_plain_container PlainContainer seccomp
-    syscall_in_a_plain_container PlainContainer syscall;
+    syscall_in_a_plain_container PlainContainer syscall
+    notify_inverted InvertedInAPlainContainer notify
+    seccomp_inverted InvertedInAPlainContainer seccomp
+    syscall_inverted InvertedInAPlainContainer syscall;
     {
         bad_pointers
+        change_content
+        change_metadata
+        change_names
         change_originals
         chdir_relative
         chroot_open
@@ -202,6 +218,7 @@ engines! {
         exit_status
         fchdir_relative
         fork_storm
+        fuse_server
         group_stop
         int80_open
         io_uring
@@ -210,6 +227,7 @@ engines! {
         long_path
         looks
         missing
+        no_children
         odd_names
         open_calls
         orphan

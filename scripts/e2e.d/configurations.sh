@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # The ways in which people run containers, and what each may not lose against full privileges.
-# Reads work, and the settings of the case.
+# Reads work, named, and the settings of the case.
 
 # The first is what the others are compared with.
 configurations=(full plain sys-ptrace user cap-drop no-new-privs read-only rootless host-user)
@@ -28,7 +28,7 @@ configure() {
       containers=podman_as_user
       # Rootless podman asks for more than an ordinary user's hard limits otherwise.
       options=(--ulimit nofile=1024:4096 --ulimit nproc=1000:1000)
-      podman_works || skip "rootless podman does not work here: $(tail -n 1 "$work/podman/why")"
+      podman_works || skip_unless_named "$2" "rootless podman does not work here: $(tail -n 1 "$work/podman/why")"
       ;;
     host-user)
       containers=none
@@ -36,6 +36,7 @@ configure() {
       ;;
     *) die "no such configuration: '$2'" ;;
   esac
+  [ "$containers" != docker ] || options+=("${docker_options[@]}")
   case $2 in user | cap-drop) tmpfs_options=:uid=${user%:*},gid=${user#*:} ;; esac
   case $2 in
     user | cap-drop | read-only) for place in "${writable[@]}"; do options+=(--tmpfs "$place$tmpfs_options"); done ;;
@@ -44,8 +45,15 @@ configure() {
 
 skip() { echo "$1" >"$directory/skipped"; }
 
+# skip_unless_named CONFIGURATION REASON: who asks for one by its name must not take its absence for success.
+skip_unless_named() {
+  if [[ " ${named[*]} " == *" $1 "* ]]; then echo "$2" >&2; return 1; fi
+  skip "$2"
+}
+
 # is_started_plainly CONFIGURATION: whether what was traced so must also work in a container without options.
 is_started_plainly() {
+  [ "$plainly" = yes ] || return 1
   case $1 in
     full | sys-ptrace | read-only) ;;
     # As this user it may write nowhere else than on the tmpfs.
@@ -111,10 +119,20 @@ lost() {
   if [ -e "$1/traced.stderr" ]; then grep -c '^micropacker: warning: ' "$1/traced.stderr" || true; else echo -; fi
 }
 
+# told_of_trace DIRECTORY: how many paths and programs were read of the tracees, and how much could not be seen.
+told_of_trace() {
+  local line
+  line=$(sed -nE 's/^micropacker: ([0-9]+) paths used, ([0-9]+) programs started, .* ([0-9]+) losses; .*/\1 \2 \3/p' \
+    "$1/traced.stderr" 2>/dev/null | tail -n 1) || true
+  echo "${line:-- - -}"
+}
+
 # matrix_row CASE CONFIGURATION RESULT
 matrix_row() {
-  local directory=$work/$1/$2 missing=-
+  local directory=$work/$1/$2 missing=- resolved=- paths programs losses
   [ ! -e "$directory/missing" ] || missing=$(wc -l <"$directory/missing")
-  printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$(engine_of "$1" "$2")" \
-    "$(files_in "$directory/entries")" "$(lost "$directory")" "$missing" "$3"
+  [ ! -e "$directory/entries" ] || resolved=$(wc -l <"$directory/entries")
+  read -r paths programs losses < <(told_of_trace "$directory")
+  printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$(engine_of "$1" "$2")" \
+    "$paths" "$programs" "$resolved" "$losses" "$(lost "$directory")" "$missing" "$3"
 }

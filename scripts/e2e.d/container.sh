@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # One container at a time: start it, reach into its network from outside, stop it, look at it.
-# Reads run_label, and containers: docker, or a function that takes docker's arguments.
+# Reads the labels, and containers: docker, or a function that takes docker's arguments.
 # Sets container and container_pid.
 
 container='' container_pid=''
@@ -11,7 +11,7 @@ start_container() {
   shift
   while [ $# -gt 0 ] && [ "$1" != -- ]; do options+=("$1"); shift; done
   [ $# -eq 0 ] || shift
-  container=$("$containers" create --label "$run_label" --network none "${options[@]}" "$image" "$@")
+  container=$("$containers" create --label "$run_label" --label "$case_label" --network none "${options[@]}" "$image" "$@")
   "$containers" start "$container" >/dev/null
   container_pid=$("$containers" inspect --format '{{.State.Pid}}' "$container")
 }
@@ -41,7 +41,11 @@ exit_status() { "$containers" inspect --format '{{.State.ExitCode}}' "$container
 # end_container LOG: has it stopped, when it does not end by itself; keeps its output and state.
 end_container() {
   case $ends in
-    stopped) "$containers" stop -t 60 "$container" >/dev/null ;;
+    stopped) "$containers" stop -t "$patience" "$container" >/dev/null ;;
+    killed)
+      "$containers" kill "$container" >/dev/null
+      wait_until 60 has_ended || { echo 'the container does not end' >&2; return 1; }
+      ;;
     itself) wait_until 120 has_ended || { echo 'the container does not end' >&2; return 1; } ;;
   esac
   save_logs "$1"

@@ -1,9 +1,10 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 # The Docker engine: the one that runs, or one of our own for the time of the run.
-# Reads work; sets engine_pid and DOCKER_HOST.
+# Reads work; sets engine_pid, DOCKER_HOST and the labels.
 
 engine_pid=''
-run_label=micropacker-e2e=$$
+# What belongs to this run, and to the case that runs.
+run_label=micropacker-e2e=$$ case_label=''
 
 start_engine() {
   if docker version >/dev/null 2>&1; then
@@ -53,9 +54,10 @@ wait_until() {
   done
 }
 
+# remove_containers LABEL
 remove_containers() {
   local containers
-  containers=$(docker ps --all --quiet --filter "label=$run_label" 2>/dev/null) || return 0
+  containers=$(docker ps --all --quiet --filter "label=$1" 2>/dev/null) || return 0
   # One id a word.
   # shellcheck disable=SC2086
   [ -z "$containers" ] || docker rm --force --volumes $containers >/dev/null 2>&1 || true

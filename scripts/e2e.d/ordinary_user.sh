@@ -51,12 +51,19 @@ podman_as_user() {
     podman --runtime runc --storage-driver vfs --cgroup-manager cgroupfs "$@"
 }
 
-remove_podman_containers() { podman_as_user rm --force --all --volumes >/dev/null 2>&1 || true; }
+# remove_podman_containers OPTION…: options of podman ps say which.
+remove_podman_containers() {
+  local containers
+  containers=$(podman_as_user ps --quiet "$@" 2>/dev/null) || return 0
+  # One id a word.
+  # shellcheck disable=SC2086
+  [ -z "$containers" ] || podman_as_user rm --force --volumes $containers >/dev/null 2>&1 || true
+}
 
 stop_podman() {
   local pause=$work/podman/run/libpod/tmp/pause.pid
   [ -n "$podman_holder" ] || return 0
-  remove_podman_containers
+  remove_podman_containers --all
   [ ! -s "$pause" ] || kill "$(cat "$pause")" 2>/dev/null || true
   kill "$podman_holder" 2>/dev/null || true
   wait "$podman_holder" 2>/dev/null || true
@@ -75,9 +82,10 @@ run_on_host() {
   step 'original'
   run_in_tree "$tree" original "${entrypoint[@]}"
   step 'traced'
-  run_in_tree "$tree" traced /micropacker --output /out/rootfs.tar --artifacts /out \
-    "${tracing_options[@]}" -- "${entrypoint[@]}"
+  run_in_tree "$tree" traced /micropacker --verbose --output /out/rootfs.tar --artifacts /out \
+    "${tracing_options[@]}" "${tracing[@]}" -- "${entrypoint[@]}"
   same_answers traced
+  compare_traced "$2"
   mv "$tree"/out/* "$out/"
   check_outputs "$2"
   step 'micro image'

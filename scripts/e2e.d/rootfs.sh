@@ -41,7 +41,7 @@ case_rootfs() {
   recipe=$({
     echo "${packages[@]}"
     declare -f build
-    cat "$repository"/scripts/e2e.d/{rootfs.sh,static_server.c}
+    cat "$repository"/scripts/e2e.d/{rootfs.sh,static_server.c} "$repository"/tests/transparency/*.[ch]
   } | sha256sum | cut -c 1-16)
   archive=$cache/$1-$recipe.tar
   if [ ! -e "$archive" ]; then

@@ -5,12 +5,16 @@
 #   packages=(…)       Debian packages in its image; or from_scratch=yes
 #   entrypoint=(…)     what its image starts
 #   changes=(…)        further lines of a Dockerfile for the image (ENV, WORKDIR, …)
-#   port=N             where it answers; ends=stopped (by docker stop) or ends=itself
+#   port=N             where it answers; ends=stopped (by docker stop), ends=killed (by docker kill) or ends=itself
+#   patience=SECONDS   how long docker stop waits before it kills
 #   status=N           the exit status it ends with
+#   tracing=(…)        options of micropacker for it
 #   absent=(…)         paths that the micro image must not have
 #   user=UID:GID       an ordinary user as whom it works too
 #   capless=yes        it works as root without any capability
+#   docker_options=(…) further options for Docker's containers (health checks, which podman leaves to systemd)
 #   writable=(…)       where it must write, when its user or its file system would not allow it
+#   plainly=no         it gives other answers where a container has other options
 #   explained=(…)      patterns 'CONFIGURATION PATH', with the reason as a comment: what full privileges
 #                      ship and this configuration rightly does not
 #   gains=(…)          set-user-ID programs that it starts as an ordinary user, and gains_in=(…) the
@@ -18,14 +22,16 @@
 # and defines
 #   build TREE         puts its own files into the image's tree
 #   exercise           uses the service from outside; what it prints must be the same every time
+#   compare_traced CONFIGURATION  optional: more that must be true of its traced run against the original
 #   further_checks     optional: more to be done with its outputs, in $out, in the configuration 'plain'
 
 step() { echo "$1" >"$directory/step"; }
 
 # load_case NAME: its settings and functions.
 load_case() {
-  packages=() changes=() absent=() writable=() explained=() gains=() gains_in=()
-  port=8080 ends=stopped status=0 user='' capless=no from_scratch=no
+  packages=() changes=() docker_options=() absent=() writable=() explained=() gains=() gains_in=() tracing=()
+  port=8080 ends=stopped patience=60 status=0 user='' capless=no from_scratch=no plainly=yes
+  compare_traced() { :; }
   further_checks() { :; }
   # shellcheck source=/dev/null
   . "$cases_directory/$1.sh"
@@ -114,7 +120,7 @@ run_in_containers() {
   step 'traced'
   start_container "$original" "${options[@]}" \
     --volume "$work/micropacker:/micropacker:ro" --volume "$out:/out" --entrypoint /micropacker \
-    -- --output /out/rootfs.tar --artifacts /out "${tracing_options[@]}" -- "${entrypoint[@]}"
+    -- --verbose --output /out/rootfs.tar --artifacts /out "${tracing_options[@]}" "${tracing[@]}" -- "${entrypoint[@]}"
   use_container traced
   if ! are_gained_in "$2"; then
     losses_of_gains
@@ -122,6 +128,7 @@ run_in_containers() {
     return 0
   fi
   same_answers traced
+  compare_traced "$2"
   check_outputs "$2"
 
   step 'loading'

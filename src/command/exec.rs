@@ -14,14 +14,14 @@ use std::process::ExitCode;
 /// Runs the command to its end; what it uses becomes part of the trace. Gives its exit status.
 pub fn run(args: &ExecArgs) -> Result<ExitCode> {
     start_logging(&args.log);
-    let startable =
-        Startable::find(&args.command)?.context("clap lets no empty command through")?;
+    // First of all: the supervisor looks out for strangers.
     let connection =
         Connection::open(args.supervisor).map_err(|error| Failure::new(exit::CANNOT_RUN, error))?;
+    let startable =
+        Startable::find(&args.command)?.context("clap lets no empty command through")?;
     if launch::own_tracer() == Some(connection.supervisor()) {
         // We are followed already, so what we become is too.
-        let command = &startable.command;
-        let Err(errno) = nix::unistd::execve(&command.file, &command.argv, &command.env);
+        let errno = launch::become_command(&startable.command);
         return Err(startable
             .failure(&supervisor::SuperviseError::Exec(errno))
             .into());

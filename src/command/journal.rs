@@ -4,19 +4,22 @@ use super::Failure;
 use super::select::mount_table;
 use super::ship::Outputs;
 use crate::byte_string::ByteString;
+use crate::event::Event;
 use crate::exit;
+use crate::image_fs::FileTime;
 use crate::image_path::ImagePath;
 use crate::journal::{
-    Contents, FORMAT, Header, Shape, Start, container_of, looks_like_journal, read,
+    Contents, FORMAT, Header, Seen, Shape, Start, container_of, looks_like_journal, read,
 };
 use crate::pack::config::sift_secrets;
 use crate::recorder::Recorder;
 use crate::recorder::journal::{Journal, Keeper, failure};
-use crate::recording::Context as RunContext;
+use crate::recording::{Body, Context as RunContext, Original, Recording};
 use anyhow::Result;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufReader, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// What `--journal` takes for "none".
@@ -29,8 +32,7 @@ const NONE: &str = "none";
 pub fn begin(
     wanted: Option<&Path>,
     outputs: &Outputs,
-    context: &RunContext,
-    shape: Shape,
+    mut header: Header,
 ) -> Result<Option<(Journal, Keeper)>> {
     let (path, is_named) = match wanted {
         Some(path) if path == NONE => return Ok(None),
@@ -42,8 +44,8 @@ pub fn begin(
     };
     // Where we pack may be elsewhere by then.
     let path = std::path::absolute(&path).unwrap_or(path);
-    let opened = Journal::open(&path, is_named, &header(outputs, &path, context, shape)?);
-    match opened {
+    header.own = outputs.own(Path::new("/"), std::slice::from_ref(&path));
+    match Journal::open(&path, is_named, &header) {
         Ok(opened) => Ok(Some(opened)),
         Err(error) if is_named => {
             let message = format!(
@@ -69,7 +71,16 @@ fn default_place(outputs: &Outputs) -> Option<PathBuf> {
     Some(outputs.rootfs.with_file_name(name))
 }
 
-fn header(outputs: &Outputs, journal: &Path, context: &RunContext, shape: Shape) -> Result<Header> {
+/// What a run begins with, but for where it is written.
+///
+/// # Errors
+/// When the mount table cannot be read.
+pub fn header(
+    context: &RunContext,
+    shape: Shape,
+    originals: &Path,
+    started: Option<FileTime>,
+) -> Result<Header> {
     let keep = |name: &str| shape.keep_env.iter().any(|kept| kept == name);
     let (env, secrets) = sift_secrets(&context.env, &keep);
     let sifted = RunContext {
@@ -82,8 +93,10 @@ fn header(outputs: &Outputs, journal: &Path, context: &RunContext, shape: Shape)
         micropacker: env!("CARGO_PKG_VERSION").to_owned(),
         container: container_of(&mounts),
         command: Start::new(&sifted, secrets),
-        own: outputs.own(Path::new("/"), &[journal.to_owned()]),
         mounts: ByteString(mounts),
+        originals: Some(ByteString(originals.as_os_str().as_bytes().to_vec())),
+        started,
+        own: Vec::new(),
         shape,
     })
 }
@@ -115,8 +128,13 @@ pub fn recover(files: &[PathBuf]) -> Result<Recovered> {
         };
         let opened = File::open(file).map_err(|error| failed(&error))?;
         let mut reader = BufReader::with_capacity(1 << 20, opened);
-        let contents = read(&mut reader, &mut |event| recovered.recorder.record(event))
-            .map_err(|error| failed(&error))?;
+        let is_last = Some(file) == files.last();
+        let mut take = |seen| match seen {
+            Seen::Run => recovered.recorder.begin_run(),
+            Seen::Event(event) if is_last => recovered.recorder.record(event),
+            Seen::Event(event) => recovered.recorder.record(without_copies(event)),
+        };
+        let contents = read(&mut reader, &mut take).map_err(|error| failed(&error))?;
         tell(file, &contents);
         if let Some(header) = contents.header {
             recovered.own.extend(header.own.iter().cloned());
@@ -124,6 +142,52 @@ pub fn recover(files: &[PathBuf]) -> Result<Recovered> {
         }
     }
     Ok(recovered)
+}
+
+/// Copies are known by their numbers, and those of one journal alone.
+fn without_copies(event: Event) -> Event {
+    match event {
+        Event::Kept(mut original) => {
+            forget_copy(&mut original, "only the last journal's copies are taken");
+            Event::Kept(original)
+        }
+        other => other,
+    }
+}
+
+fn forget_copy(original: &mut Original, why: &str) {
+    if matches!(original.body, Body::Saved { .. }) {
+        original.body = Body::Unsaved(why.to_owned());
+    }
+}
+
+/// Makes of what was recorded what holds for the files that are packed now. Gives the directory of
+/// the copies of changed files, and when the trace began where that tells something of them.
+pub fn apply_to_files(
+    recording: &mut Recording,
+    header: &Header,
+    root: &Path,
+) -> (PathBuf, Option<FileTime>) {
+    let here = mount_table().ok().and_then(|table| container_of(&table));
+    let is_here = root == Path::new("/") && here == header.container;
+    if root == Path::new("/") && !is_here {
+        // Another container of the image: nothing has been changed there.
+        recording.originals.clear();
+        recording.moved.clear();
+    }
+    if !is_here {
+        recording.context.began = None;
+    }
+    let directory = header.originals.as_ref();
+    let directory = directory.map(|ByteString(bytes)| PathBuf::from(OsStr::from_bytes(bytes)));
+    let directory = directory.unwrap_or_default();
+    if !directory.is_dir() {
+        let why = format!("its copy in {} is not there", directory.display());
+        for original in recording.originals.values_mut() {
+            forget_copy(original, &why);
+        }
+    }
+    (directory, header.started.filter(|_| is_here))
 }
 
 /// Whether an input of `pack` is a journal.
@@ -227,6 +291,7 @@ mod tests {
             tag: None,
             keep_env: Vec::new(),
             hurry: Default::default(),
+            image: Default::default(),
         };
         let place = default_place(&outputs("/out/x.tar"));
         assert_eq!(place.as_deref(), Some(Path::new("/out/x.tar.journal")));

@@ -1,23 +1,27 @@
 //! `micropacker pack`: the ancestor's packer, and what a journal is for.
 
-use super::journal::{Recovered, is_journal, recover};
+use super::image::ImageWish;
+use super::journal::{Recovered, apply_to_files, is_journal, recover};
 use super::select::{merged, mounts, options, shape};
 use super::ship::{Outputs, ship, summary, tell_secrets, write_whole};
 use super::{Failure, current_directory, one_line, start_logging, variable};
+use crate::byte_string::ByteString;
 use crate::cli::PackArgs;
 use crate::exit;
 use crate::image_fs::HostFs;
 use crate::image_path::ImagePath;
+use crate::journal::Shape;
 use crate::pack::Output;
 use crate::pack::output::survive_size_limit;
 use crate::packages::{Owners, packages_text};
+use crate::past::Before;
 use crate::recording::Recording;
 use crate::resolve::mounts::Mounts;
 use crate::resolve::{add_interpreter, from_list};
 use anyhow::Result;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -46,6 +50,7 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         tag: shape.tag.clone(),
         keep_env: shape.keep_env.clone(),
         hurry: Arc::default(),
+        image: image_wish(args, &shape)?,
     };
     // What was mounted while it was traced, not what is mounted now.
     let mounts = match &header {
@@ -62,9 +67,14 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     }
     let fs = HostFs::new(&args.root);
     let mut recording = recorder.finish();
+    let mut directory = PathBuf::new();
     if let Some(header) = &header {
         recording.context = header.command.context();
         tell_secrets(&header.command.secrets);
+        (directory, options.started) = apply_to_files(&mut recording, header, &args.root);
+        options
+            .own
+            .extend(ImagePath::new(directory.as_os_str().as_bytes()));
     }
     for list in &lists {
         add_list(&fs, list, &args.root, &mut recording)?;
@@ -72,7 +82,9 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     if !lists.is_empty() || args.elf != crate::cli::DEFAULT_ELF {
         add_elf_interpreter(&fs, args, &mut recording)?;
     }
-    let shipped = ship(&fs, &recording, options, &outputs)?;
+    let saved = HostFs::new(&directory);
+    let before = Before::new(&fs, &saved, &recording);
+    let shipped = ship(&before, &args.root, &recording, options, &outputs)?;
     if let Some(file) = &args.packages {
         let owners = Owners::load(&fs);
         for problem in owners.problems() {
@@ -82,6 +94,16 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     }
     tracing::info!("{}", summary(&outputs, &shipped));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the command line says of the image, and else what the traced run was told.
+fn image_wish(args: &PackArgs, shape: &Shape) -> Result<ImageWish> {
+    let now = ImageWish::new(&args.image)?;
+    let text = now
+        .text
+        .or_else(|| shape.image_config.clone().map(|ByteString(text)| text));
+    let changes = [shape.change.clone(), now.changes].concat();
+    ImageWish::of(text, changes, "of the journal")
 }
 
 fn usage(error: anyhow::Error) -> anyhow::Error {

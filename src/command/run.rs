@@ -1,58 +1,58 @@
 //! `micropacker run`: trace, resolve, pack.
 
-use super::journal::{begin, remedy};
+use super::image::ImageWish;
+use super::journal::{begin, header, remedy};
 use super::select::{mounts, options, shape};
 use super::ship::{Outputs, Shipped, ship, summary};
 use super::start::{Startable, environment, manner};
 use super::{Failure, current_directory, one_line, start_logging};
+use crate::byte_string::ByteString;
 use crate::cli::{RunArgs, VisitorsName};
 use crate::exit;
-use crate::image_fs::HostFs;
-use crate::recorder::journal::Keeper;
-use crate::recording::{Context as RunContext, Recording};
-use crate::resolve::Options;
+use crate::image_fs::{FileTime, HostFs};
+use crate::image_path::ImagePath;
+use crate::journal::{Header, Shape};
+use crate::past::Before;
+use crate::recorder::journal::{Journal, Keeper};
+use crate::recorder::spool::{self, Spool};
+use crate::recording::{Context as RunContext, Level, Original, Recording};
+use crate::resolve::{Options, may_ship};
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
-use crate::supervisor::{Request, SuperviseError, Traced, end_like, supervise};
+use crate::supervisor::{Request, SuperviseError, Traced, end_like, supervise, supervise_inverted};
 use crate::tracer::visitors;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Runs the command to its end and writes the outputs. Gives the application's exit status.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     start_logging(&args.log);
-    let Some(startable) = Startable::find(&args.command)? else {
+    let image = ImageWish::new(&args.image)?;
+    let command = command_of(args, &image);
+    let Some(startable) = Startable::find(&command)? else {
         return Err(Failure::new(
             exit::USAGE,
-            "no command to trace: give one behind '--', as in 'micropacker -- /entrypoint.sh'",
+            "no command to trace: give one behind '--', as in 'micropacker -- /entrypoint.sh', or \
+             the image's own with --image-config",
         )
         .into());
     };
-    let shape = shape(&args.select, &args.keep_env, args.tag.as_deref()).map_err(usage)?;
-    let mut options = options(&shape, mounts(Path::new("/"))?).map_err(usage)?;
-    let outputs = Outputs {
-        rootfs: args.output.clone(),
-        artifacts: args.artifacts.clone(),
-        tag: args.tag.clone(),
-        keep_env: args.keep_env.clone(),
-        hurry: Arc::default(),
+    let context = context(&command)?;
+    let shape = Shape {
+        image_config: image.text.clone().map(ByteString),
+        change: image.changes.clone(),
+        ..shape(&args.select, &args.keep_env, args.tag.as_deref()).map_err(usage)?
     };
-    outputs.check()?;
-    let context = context(&args.command)?;
-    let (journal, keeper) = begin(args.journal.as_deref(), &outputs, &context, shape)?.unzip();
-    let ours: Vec<PathBuf> = keeper.iter().map(|it| it.path().to_owned()).collect();
-    options.own = outputs.own(Path::new("/"), &ours);
-    let packer = Arc::new(Packer {
-        outputs,
-        options,
-        turn: Mutex::default(),
-    });
-    let supervised = supervise(Request {
+    let (packer, originals, journal) = Packer::new(args, image, &context, shape)?;
+    let packer = Arc::new(packer);
+    let mut kept = packer.outputs.descriptors();
+    kept.extend(journal.as_ref().map(Journal::descriptor));
+    let request = Request {
         command: startable.command.clone(),
         context,
         journal,
@@ -64,46 +64,72 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         },
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
         hurry: Arc::clone(&packer.outputs.hurry),
+        spool: Arc::clone(&packer.spool),
+        originals,
         pack: pack_now(&packer),
         outputs: packer.absolute_outputs(),
-    });
-    let traced = match supervised {
-        Ok(traced) => traced,
-        Err(error) => {
-            keep_after(&error, keeper, &packer.outputs);
-            return Err(startable.failure(&error).into());
-        }
+        kept,
     };
-    tracing::debug!(
-        "{} paths used, {} programs started, {} names made; resolving",
-        traced.recording.uses.len(),
-        traced.recording.execs.len(),
-        traced.recording.created.len()
-    );
-    let packed = packer.pack(&traced.recording);
-    tell_waiting(&traced, &packer, &packed);
-    match (keeper, &packed) {
-        (Some(keeper), Ok(_)) => keeper.outputs_written(),
-        (Some(keeper), Err(_)) => tracing::warn!("{}", remedy(&keeper, &packer.outputs)),
-        (None, _) => {}
+    if args.inverted {
+        let error = supervise_inverted(request, |traced| {
+            if let Err(error) = conclude(args, &packer, &traced) {
+                tracing::error!("{}", one_line(&error));
+            }
+        });
+        packer.give_up(&error);
+        return Err(startable.failure(&error).into());
     }
-    tracing::info!(
-        "{}; traced by {}",
-        summary(&packer.outputs, &packed?),
-        traced.choice.engine
-    );
+    let traced = supervise(request).map_err(|error| {
+        packer.give_up(&error);
+        startable.failure(&error)
+    })?;
+    conclude(args, &packer, &traced)?;
     end_like(traced.end);
     Ok(ExitCode::from(traced.end.exit_status()))
 }
 
-/// A trace that failed may have recorded something before.
-fn keep_after(error: &SuperviseError, keeper: Option<Keeper>, outputs: &Outputs) {
-    match (error, keeper) {
-        (SuperviseError::Trace(_), Some(keeper)) => {
-            tracing::warn!("{}", remedy(&keeper, outputs));
+/// Writes the outputs and tells of them.
+fn conclude(args: &RunArgs, packer: &Packer, traced: &Traced) -> Result<()> {
+    let losses = traced.recording.losses.iter();
+    tracing::debug!(
+        "{} paths used, {} programs started, {} names made, {} losses; resolving",
+        traced.recording.uses.len(),
+        traced.recording.execs.len(),
+        traced.recording.created.len(),
+        losses.map(|loss| loss.count).sum::<u64>()
+    );
+    let packed = packer.pack(&traced.recording);
+    packer.discard_originals(packed.is_ok());
+    packer.keep_journal(packed.is_ok());
+    tell_waiting(traced, packer, &packed);
+    let packed = packed?;
+    tracing::info!(
+        "{}; traced by {}",
+        summary(&packer.outputs, &packed),
+        traced.choice.engine
+    );
+    if args.strict && packed.lost > 0 {
+        return Err(Failure::new(
+            exit::OUTPUT,
+            format!(
+                "the outputs are written and may lack files: {} different losses were told; \
+                 without --strict that is no failure",
+                packed.lost
+            ),
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// The command behind `--`, or else what a container of the image starts.
+fn command_of(args: &RunArgs, image: &ImageWish) -> Vec<OsString> {
+    match &image.original {
+        Some(original) if args.command.is_empty() => {
+            let words = original.entrypoint.iter().chain(&original.cmd);
+            words.cloned().map(OsString::from_vec).collect()
         }
-        (_, Some(keeper)) => keeper.nothing_ran(),
-        (_, None) => {}
+        _ => args.command.clone(),
     }
 }
 
@@ -115,11 +141,56 @@ fn usage(error: anyhow::Error) -> anyhow::Error {
 struct Packer {
     outputs: Outputs,
     options: Options,
+    /// The originals of what was changed.
+    spool: Arc<Mutex<Spool>>,
+    /// The journal, until it is decided what becomes of it.
+    keeper: Mutex<Option<Keeper>>,
     /// Whose turn it is: the temporary files have the same names each time.
     turn: Mutex<()>,
 }
 
 impl Packer {
+    /// With the originals of what trying the outputs changes, and the journal.
+    fn new(
+        args: &RunArgs,
+        image: ImageWish,
+        context: &RunContext,
+        shape: Shape,
+    ) -> Result<(Self, Vec<Original>, Option<Journal>)> {
+        let mut options = options(&shape, mounts(Path::new("/"))?).map_err(usage)?;
+        options.started = Some(file_system_time()?);
+        let outputs = Outputs {
+            rootfs: args.output.clone(),
+            artifacts: args.artifacts.clone(),
+            tag: args.tag.clone(),
+            keep_env: args.keep_env.clone(),
+            hurry: Arc::default(),
+            image,
+        };
+        let place = place_of_originals(&outputs);
+        let mut spool = spool_for(args, &outputs, &options, &place);
+        let directories = outputs.directories().into_iter();
+        let originals = directories
+            .filter_map(|directory| spool.keep(&directory, &directory, Level::Meta))
+            .collect();
+        outputs.check()?;
+        let header: Header = header(context, shape, &place, options.started)?;
+        let (journal, keeper) = begin(args.journal.as_deref(), &outputs, header)?.unzip();
+        if let Some((directory, next)) = journal.as_ref().and_then(Journal::originals) {
+            spool.resume(directory, next);
+        }
+        let ours: Vec<PathBuf> = keeper.iter().map(|it| it.path().to_owned()).collect();
+        options.own = outputs.own(Path::new("/"), &ours);
+        let packer = Self {
+            spool: Arc::new(Mutex::new(spool)),
+            outputs,
+            options,
+            keeper: Mutex::new(keeper),
+            turn: Mutex::default(),
+        };
+        Ok((packer, originals, journal))
+    }
+
     fn absolute_outputs(&self) -> Vec<PathBuf> {
         let files = self.outputs.files().into_iter();
         files
@@ -129,8 +200,63 @@ impl Packer {
 
     fn pack(&self, recording: &Recording) -> Result<Shipped> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let fs = HostFs::new("/");
-        ship(&fs, recording, self.options.clone(), &self.outputs)
+        let originals = self.originals().unwrap_or_default();
+        let mut options = self.options.clone();
+        options
+            .own
+            .extend(ImagePath::new(originals.as_os_str().as_bytes()));
+        let (now, saved) = (HostFs::new("/"), HostFs::new(originals));
+        let before = Before::new(&now, &saved, recording);
+        ship(&before, Path::new("/"), recording, options, &self.outputs)
+    }
+
+    fn originals(&self) -> Option<PathBuf> {
+        let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        spool.directory().map(Path::to_owned)
+    }
+
+    /// The outputs hold what was needed of them; where there are none the copies stay.
+    fn discard_originals(&self, packed: bool) {
+        let Some(directory) = self.originals() else {
+            return;
+        };
+        if !packed {
+            tracing::warn!(
+                "the originals of changed files are left in {}",
+                directory.display()
+            );
+        } else if let Err(error) = spool::remove(&directory) {
+            tracing::warn!("{} cannot be removed: {error}", directory.display());
+        }
+    }
+
+    /// Of a run that was packed or was not.
+    fn keep_journal(&self, packed: bool) {
+        match self.take_keeper() {
+            Some(keeper) if packed => keeper.outputs_written(),
+            Some(keeper) => tracing::warn!("{}", remedy(&keeper, &self.outputs)),
+            None => {}
+        }
+    }
+
+    /// A trace that failed may have recorded something before.
+    fn give_up(&self, error: &SuperviseError) {
+        let has_run = matches!(error, SuperviseError::Trace(_));
+        match self.take_keeper() {
+            Some(keeper) if has_run => {
+                self.discard_originals(false);
+                tracing::warn!("{}", remedy(&keeper, &self.outputs));
+                return;
+            }
+            Some(keeper) => keeper.nothing_ran(),
+            None => {}
+        }
+        self.discard_originals(true);
+    }
+
+    fn take_keeper(&self) -> Option<Keeper> {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        keeper.take()
     }
 
     fn pack_early(&self, recording: &Recording) -> Result<Packed> {
@@ -152,6 +278,15 @@ impl Packer {
     }
 }
 
+/// By the clock that file systems take their times from.
+fn file_system_time() -> Result<FileTime> {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME_COARSE)?;
+    Ok(FileTime {
+        seconds: now.tv_sec(),
+        nanoseconds: u32::try_from(now.tv_nsec())?,
+    })
+}
+
 fn pack_now(packer: &Arc<Packer>) -> PackNow {
     let packer = Arc::clone(packer);
     Arc::new(move |recording| {
@@ -166,6 +301,31 @@ fn tell_waiting(traced: &Traced, packer: &Packer, packed: &Result<Shipped>) {
     traced.control.tell_outputs(outcome.map_err(one_line));
 }
 
+/// Beside the root file system tarball; where that is a stream, among the temporary files.
+fn place_of_originals(outputs: &Outputs) -> PathBuf {
+    let place = if outputs.rootfs_is_a_file() {
+        let mut name = std::path::absolute(&outputs.rootfs)
+            .unwrap_or_else(|_| outputs.rootfs.clone())
+            .into_os_string();
+        name.push(".originals");
+        name.into()
+    } else {
+        std::env::temp_dir().join(format!("micropacker-{}.originals", std::process::id()))
+    };
+    spool::free_place(&place)
+}
+
+fn spool_for(args: &RunArgs, outputs: &Outputs, options: &Options, place: &Path) -> Spool {
+    let mut own = outputs.own(Path::new("/"), &[]);
+    own.extend(ImagePath::new(place.as_os_str().as_bytes()));
+    let options = Options {
+        own,
+        ..options.clone()
+    };
+    let interest = move |path: &ImagePath, kind| may_ship(&HostFs::new("/"), &options, path, kind);
+    Spool::new(place.to_owned(), args.originals_limit, Box::new(interest))
+}
+
 fn context(command: &[OsString]) -> Result<RunContext> {
     Ok(RunContext {
         argv: command
@@ -176,5 +336,17 @@ fn context(command: &[OsString]) -> Result<RunContext> {
         cwd: Some(current_directory()?),
         uid: nix::unistd::geteuid().as_raw(),
         gid: nix::unistd::getegid().as_raw(),
+        began: now(),
+    })
+}
+
+/// File systems take their times from the same clock, at most a tick behind it: what changed
+/// before has no later time.
+fn now() -> Option<FileTime> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let since = since.ok()?;
+    Some(FileTime {
+        seconds: i64::try_from(since.as_secs()).ok()?,
+        nanoseconds: since.subsec_nanos(),
     })
 }

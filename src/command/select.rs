@@ -2,11 +2,12 @@
 //! resolver takes them.
 
 use crate::byte_string::ByteString;
-use crate::cli::{ListedName, ProbedName, SelectArgs};
+use crate::cli::{ListedName, PresetName, ProbedName, SelectArgs};
 use crate::image_path::ImagePath;
 use crate::journal::Shape;
 use crate::resolve::mounts::Mounts;
 use crate::resolve::patterns::{Patterns, parse_file};
+use crate::resolve::presets::Preset;
 use crate::resolve::{Listed, Options, Probed};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -29,13 +30,24 @@ pub fn shape(select: &SelectArgs, keep_env: &[String], tag: Option<&str>) -> Res
     Ok(Shape {
         include,
         exclude: bytes_of(&select.exclude),
-        include_exe: bytes_of(&select.include_exe),
+        include_exe: include_exe(select),
+        preset: select.preset.iter().copied().map(name_of).collect(),
         include_mount: bytes_of(&select.include_mount),
         listed: name_of(select.listed),
         probed: name_of(select.probed),
         keep_env: keep_env.to_vec(),
         tag: tag.map(str::to_owned),
+        ..Shape::default()
     })
+}
+
+/// A shell is a program like any other, under the name that scripts know.
+fn include_exe(select: &SelectArgs) -> Vec<ByteString> {
+    let shell = select
+        .include_shell
+        .then(|| ByteString(b"/bin/sh".to_vec()));
+    let named = bytes_of(&select.include_exe);
+    named.into_iter().chain(shell).collect()
 }
 
 /// What was asked for when the journal was written, and now: lists are put together, and of two
@@ -53,11 +65,14 @@ pub fn merged(then: Shape, now: Shape) -> Shape {
         include: lists(then.include, now.include),
         exclude: lists(then.exclude, now.exclude),
         include_exe: lists(then.include_exe, now.include_exe),
+        preset: [then.preset, now.preset].concat(),
         include_mount: lists(then.include_mount, now.include_mount),
         listed: choice(then.listed, now.listed, name_of(ListedName::Auto)),
         probed: choice(then.probed, now.probed, name_of(ProbedName::Full)),
         keep_env: [then.keep_env, now.keep_env].concat(),
         tag: now.tag.or(then.tag),
+        image_config: now.image_config.or(then.image_config),
+        change: [then.change, now.change].concat(),
     }
 }
 
@@ -87,6 +102,11 @@ pub fn options(shape: &Shape, mounts: Mounts) -> Result<Options> {
         include: Patterns::new(words(&shape.include)).context("--include")?,
         exclude: Patterns::new(words(&shape.exclude)).context("--exclude")?,
         include_exe: words(&shape.include_exe),
+        presets: shape
+            .preset
+            .iter()
+            .filter_map(|name| preset(name))
+            .collect(),
         include_mounts: shape
             .include_mount
             .iter()
@@ -94,6 +114,17 @@ pub fn options(shape: &Shape, mounts: Mounts) -> Result<Options> {
             .collect::<Result<_>>()?,
         mounts,
         ..Options::default()
+    })
+}
+
+/// `None` for one that a newer version knows.
+fn preset(name: &str) -> Option<Preset> {
+    Some(match PresetName::from_str(name, false).ok()? {
+        PresetName::CaCertificates => Preset::CaCertificates,
+        PresetName::Nss => Preset::Nss,
+        PresetName::Tzdata => Preset::Tzdata,
+        PresetName::Locales => Preset::Locales,
+        PresetName::PythonPackage => Preset::PythonPackage,
     })
 }
 

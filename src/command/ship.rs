@@ -1,18 +1,24 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
-use crate::image_fs::{FileKind, FileTime, HostFs, ImageFs};
+use super::decided;
+use super::file_list::file_list;
+use super::image::ImageWish;
+use super::told::{tell, tell_changes_of_others, tell_exclusions};
+use crate::image_fs::{FileTime, ImageFs};
 use crate::image_path::ImagePath;
-use crate::manifest::{Exclusion, Manifest};
+use crate::manifest::Manifest;
 use crate::pack::{
-    ImageConfig, ImageSummary, ImageWish, LayerSummary, Output, PackError, dockerfile_with_losses,
-    write_image, write_layer_and_image,
+    ImageConfig, ImageSpec, ImageSummary, LayerSummary, Output, PackError, descriptor_of,
+    dockerfile_with_losses, write_image, write_layer_and_image,
 };
-use crate::recording::{Loss, Recording};
+use crate::recording::Recording;
 use crate::resolve::{Options, resolve};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +38,8 @@ pub struct Outputs {
     pub tag: Option<String>,
     /// Variables to keep although they look like secrets.
     pub keep_env: Vec<String>,
+    /// What the image is started with, where that is not what was traced.
+    pub image: ImageWish,
     /// Whether the disk is not to be waited for any more.
     pub hurry: Arc<AtomicBool>,
 }
@@ -42,6 +50,8 @@ pub struct Shipped {
     pub manifest: Manifest,
     /// The tarball.
     pub layer: LayerSummary,
+    /// How many different losses were told.
+    pub lost: usize,
 }
 
 impl Outputs {
@@ -80,6 +90,19 @@ impl Outputs {
         std::iter::once(self.rootfs.clone()).chain(beside).collect()
     }
 
+    /// Directories in which files are made for them, physical.
+    pub fn directories(&self) -> BTreeSet<ImagePath> {
+        let files = self.files().into_iter();
+        let inside = files.filter_map(|file| path_below(Path::new("/"), &file)?.parent());
+        inside.collect()
+    }
+
+    /// The descriptors that they are written through, where they are named so: ours to keep.
+    pub fn descriptors(&self) -> BTreeSet<RawFd> {
+        let places = std::iter::once(&self.rootfs).chain(&self.artifacts);
+        places.filter_map(|place| descriptor_of(place)).collect()
+    }
+
     /// Whether they can be written more than once: a stream has been read by then.
     pub fn rootfs_is_a_file(&self) -> bool {
         self.rootfs.as_path() != Path::new("-")
@@ -113,28 +136,36 @@ fn path_below(root: &Path, file: &Path) -> Option<ImagePath> {
 /// # Errors
 /// Names the output that could not be written; what has its final name is complete.
 pub fn ship(
-    fs: &HostFs,
+    fs: &dyn ImageFs,
+    root: &Path,
     recording: &Recording,
     options: Options,
     outputs: &Outputs,
 ) -> Result<Shipped> {
-    let mut options = options;
-    let root = fs.host_path(&ImagePath::root());
-    options.own.extend(outputs.own(&root, &[]));
+    let options = Options {
+        own: [outputs.own(root, &[]), options.own].concat(),
+        ..options
+    };
     let manifest = resolve(fs, recording, &options);
     tell_exclusions(&manifest);
+    let changed = tell_changes_of_others(&manifest, recording, fs);
+    decided::mounts(&manifest);
+    decided::earlier(&manifest);
     for (path, entry) in &manifest.entries {
         tracing::trace!("taken: {path}: {:?}", entry.reasons.first());
     }
     tell(&manifest.losses);
-    let layer = match &outputs.artifacts {
+    for hint in &manifest.hints {
+        tracing::info!("{hint}");
+    }
+    let (layer, lost_of_artifacts) = match &outputs.artifacts {
         Some(artifacts) => write_artifacts(fs, recording, &manifest, outputs, artifacts)?,
         None => {
             let mut rootfs = Output::create(&outputs.rootfs)?;
             let (layer, _) = write_layer_and_image::<Output>(fs, &manifest, &mut rootfs, None)
                 .map_err(|error| writing(&outputs.rootfs, error))?;
             rootfs.commit_unless(&outputs.hurry)?;
-            layer
+            (layer, 0)
         }
     };
     tell(&layer.losses);
@@ -146,22 +177,25 @@ pub fn ship(
             layer.sparse_entries
         );
     }
-    Ok(Shipped { manifest, layer })
+    let lost = manifest.losses.len() + layer.losses.len() + lost_of_artifacts + changed;
+    Ok(Shipped {
+        manifest,
+        layer,
+        lost,
+    })
 }
 
+/// Gives how many different losses it told.
 fn write_artifacts(
-    fs: &HostFs,
+    fs: &dyn ImageFs,
     recording: &Recording,
     manifest: &Manifest,
     outputs: &Outputs,
     artifacts: &Path,
-) -> Result<LayerSummary> {
-    let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
-    let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
-    keep_home_without_passwd(&mut config, recording, manifest);
-    tell_secrets(&secrets);
+) -> Result<(LayerSummary, usize)> {
+    let config = image_config(recording, manifest, outputs)?;
     let path = artifacts.join(IMAGE);
-    let wish = ImageWish {
+    let wish = ImageSpec {
         config: &config,
         tag: outputs.tag.as_deref(),
         created: source_date_epoch()?,
@@ -192,8 +226,8 @@ fn write_artifacts(
     let (dockerfile, losses) = dockerfile_with_losses(&config, &rootfs_name.to_string_lossy());
     tell(&losses);
     write_whole(&artifacts.join(DOCKERFILE), &dockerfile)?;
-    write_whole(&artifacts.join(FILES), &file_list(fs, manifest))?;
-    Ok(layer)
+    write_whole(&artifacts.join(FILES), &file_list(fs, manifest, FILES))?;
+    Ok((layer, losses.len() + written.losses.len()))
 }
 
 /// The disk works on both at once.
@@ -211,7 +245,7 @@ fn commit_both(rootfs: Output, image: Output, hurry: &AtomicBool) -> Result<()> 
 /// An image whose layer is not the tarball: sparse files are written out in it.
 fn write_image_again(
     layer: &LayerSummary,
-    wish: &ImageWish,
+    wish: &ImageSpec,
     outputs: &Outputs,
     path: &Path,
 ) -> Result<ImageSummary> {
@@ -219,7 +253,7 @@ fn write_image_again(
         .with_context(|| format!("cannot read {} again", outputs.rootfs.display()))?;
     let mut image = Output::create(path)?;
     let sha256 = layer.sha256;
-    let ImageWish {
+    let ImageSpec {
         config,
         tag,
         created,
@@ -236,6 +270,29 @@ fn writing(path: &Path, error: PackError) -> anyhow::Error {
         PackError::Output(error) => error.into(),
         error => anyhow::Error::new(error).context(format!("cannot write {}", path.display())),
     }
+}
+
+/// That of the original image where it is known, else that of the traced command.
+fn image_config(
+    recording: &Recording,
+    manifest: &Manifest,
+    outputs: &Outputs,
+) -> Result<ImageConfig> {
+    let mut config = match &outputs.image.original {
+        Some(original) => original.clone(),
+        None => {
+            let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
+            let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
+            keep_home_without_passwd(&mut config, recording, manifest);
+            tell_secrets(&secrets);
+            config
+        }
+    };
+    outputs
+        .image
+        .apply(&mut config)
+        .map_err(anyhow::Error::msg)?;
+    Ok(config)
 }
 
 /// Names the variables that are not in the image.
@@ -275,27 +332,11 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The ancestor's list: one path a line. A listed directory would bring in all below it, so
-/// only one that is empty is listed; a name that holds a newline cannot be.
-fn file_list(fs: &HostFs, manifest: &Manifest) -> Vec<u8> {
-    let mut list = Vec::new();
-    for (path, entry) in &manifest.entries {
-        let is_full = || !matches!(fs.list(path), Ok(names) if names.is_empty());
-        if entry.kind == FileKind::Directory && is_full() {
-            continue;
-        }
-        if path.as_bytes().contains(&b'\n') {
-            tracing::warn!("{path} is not in {FILES}: a name in it cannot hold a newline");
-            continue;
-        }
-        list.extend_from_slice(path.as_bytes());
-        list.push(b'\n');
-    }
-    list
-}
-
 /// <https://reproducible-builds.org/specs/source-date-epoch/>
-fn source_date_epoch() -> Result<Option<FileTime>> {
+///
+/// # Errors
+/// When the variable holds no number.
+pub fn source_date_epoch() -> Result<Option<FileTime>> {
     let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else {
         return Ok(None);
     };
@@ -309,36 +350,6 @@ fn source_date_epoch() -> Result<Option<FileTime>> {
         seconds,
         nanoseconds: 0,
     }))
-}
-
-fn tell_exclusions(manifest: &Manifest) {
-    let mut vanished = Vec::new();
-    for (path, why) in &manifest.excluded {
-        match why {
-            Exclusion::Unreadable(error) => tracing::warn!("{path} is not in the image: {error}"),
-            why => tracing::trace!("left out: {path}: {why:?}"),
-        }
-        if *why == Exclusion::Vanished {
-            vanished.push(path.to_string());
-        }
-    }
-    const SHOWN: usize = 3;
-    if !vanished.is_empty() {
-        tracing::warn!(
-            "{} used paths are gone and not in the image (-d shows all): {}",
-            vanished.len(),
-            vanished[..vanished.len().min(SHOWN)].join(", ")
-        );
-    }
-}
-
-fn tell(losses: &[Loss]) {
-    for loss in losses {
-        match loss.count {
-            1 => tracing::warn!("{}", loss.what),
-            count => tracing::warn!("{} ({count} times)", loss.what),
-        }
-    }
 }
 
 /// The closing line of a run.

@@ -30,6 +30,15 @@ pub enum JournalError {
     },
 }
 
+/// What a journal tells of a recording, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A run began: what was made before it was there already.
+    Run,
+    /// Something was seen.
+    Event(Event),
+}
+
 /// What a journal holds, but for the events.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Contents {
@@ -58,13 +67,13 @@ pub fn looks_like_journal(beginning: &[u8]) -> bool {
     sum.len() == 8 && sum.iter().all(u8::is_ascii_hexdigit) && rest.starts_with(b" {\"run\":{")
 }
 
-/// Reads a journal from its beginning; `take` gets its events in their order.
+/// Reads a journal from its beginning; `take` gets what was seen in its order.
 ///
 /// # Errors
 /// [`JournalError`]; `take` may have been given events by then.
 pub fn read(
     journal: &mut dyn BufRead,
-    take: &mut dyn FnMut(Event),
+    take: &mut dyn FnMut(Seen),
 ) -> Result<Contents, JournalError> {
     let mut contents = Contents::default();
     let mut number = 0;
@@ -107,15 +116,16 @@ impl Contents {
         &mut self,
         text: &[u8],
         number: u64,
-        take: &mut dyn FnMut(Event),
+        take: &mut dyn FnMut(Seen),
     ) -> Result<(), JournalError> {
         match serde_json::from_slice(text) {
             Ok(Line::Event(event)) => {
                 self.events += 1;
-                take(event);
+                take(Seen::Event(event));
             }
             Ok(Line::Run(header)) if header.format == FORMAT => {
                 self.runs += 1;
+                take(Seen::Run);
                 self.header = Some(*header);
                 (self.status, self.is_packed) = (None, false);
             }

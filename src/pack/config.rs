@@ -30,6 +30,12 @@ pub struct ImageConfig {
     pub labels: BTreeMap<String, String>,
     /// What `docker stop` sends; SIGTERM when `None`.
     pub stop_signal: Option<String>,
+    /// What tells whether a container works. Docker's own, and podman's: OCI has none.
+    pub health: Option<Health>,
+    /// What a Dockerfile's RUN and the text forms of ENTRYPOINT and CMD are run by. Docker's own.
+    pub shell: Vec<String>,
+    /// What a Dockerfile does first that begins with this image. Docker's own.
+    pub on_build: Vec<String>,
     /// Processor, in Go's words (`amd64`, `arm64`).
     pub architecture: String,
     /// Variant of the processor, `v8` for instance.
@@ -38,7 +44,35 @@ pub struct ImageConfig {
     pub os: String,
 }
 
+/// HEALTHCHECK. Durations are nanoseconds, 0 where the engine's own default holds (moby,
+/// `container.HealthConfig`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// `NONE`, or `CMD` and words, or `CMD-SHELL` and a text.
+    pub test: Vec<String>,
+    /// From one check to the next.
+    pub interval: u64,
+    /// How long a check may take.
+    pub timeout: u64,
+    /// How long after the start failures do not count.
+    pub start_period: u64,
+    /// From one check to the next in that time.
+    pub start_interval: u64,
+    /// How many failures make a container unhealthy.
+    pub retries: u32,
+}
+
 impl ImageConfig {
+    /// An image for this machine that starts nothing.
+    pub fn of_this_machine() -> Self {
+        Self {
+            architecture: architecture().to_owned(),
+            variant: (architecture() == "arm64").then(|| "v8".to_owned()),
+            os: "linux".to_owned(),
+            ..Self::default()
+        }
+    }
+
     /// What the traced command was started with, and the names of the variables that were left
     /// out because they look like secrets.
     ///
@@ -69,10 +103,7 @@ impl ImageConfig {
                 (0, 0) => None,
                 (uid, gid) => Some(format!("{uid}:{gid}")),
             },
-            architecture: architecture().to_owned(),
-            variant: (architecture() == "arm64").then(|| "v8".to_owned()),
-            os: "linux".to_owned(),
-            ..Self::default()
+            ..Self::of_this_machine()
         };
         (config, secrets)
     }
@@ -167,6 +198,7 @@ mod tests {
             cwd: ImagePath::new("/srv"),
             uid: 101,
             gid: 0,
+            began: None,
         }
     }
 

@@ -5,7 +5,7 @@
 //! and VOLUME; a line of 64 KiB or more by none. What cannot be carried is left out, with a
 //! comment that says so, and is a loss.
 
-use super::config::{ImageConfig, split_variable, texts};
+use super::config::{Health, ImageConfig, split_variable, texts};
 use crate::recording::Loss;
 use serde_json::to_string;
 
@@ -48,6 +48,21 @@ pub fn dockerfile_with_losses(config: &ImageConfig, rootfs_name: &str) -> (Vec<u
     }
     if let Some(signal) = &config.stop_signal {
         file.or_lost("STOPSIGNAL", word(signal.as_bytes()), signal.as_bytes());
+    }
+    if let Some(health) = &config.health {
+        file.or_lost(
+            "HEALTHCHECK",
+            healthcheck(health),
+            health.test.join(" ").as_bytes(),
+        );
+    }
+    if !config.shell.is_empty() {
+        let list = to_string(&config.shell).ok();
+        file.or_lost("SHELL", list, config.shell.join(" ").as_bytes());
+    }
+    for trigger in &config.on_build {
+        let line = fits_on_a_line(trigger).then(|| trigger.clone());
+        file.or_lost("ONBUILD", line, trigger.as_bytes());
     }
     for (keyword, words) in [("ENTRYPOINT", &config.entrypoint), ("CMD", &config.cmd)] {
         if !words.is_empty() {
@@ -102,6 +117,46 @@ impl Dockerfile {
             count: 1,
         });
     }
+}
+
+fn healthcheck(health: &Health) -> Option<String> {
+    let mut words = Vec::new();
+    for (name, nanoseconds) in [
+        ("interval", health.interval),
+        ("timeout", health.timeout),
+        ("start-period", health.start_period),
+        ("start-interval", health.start_interval),
+    ] {
+        if nanoseconds > 0 {
+            words.push(format!("--{name}={nanoseconds}ns"));
+        }
+    }
+    if health.retries > 0 {
+        words.push(format!("--retries={}", health.retries));
+    }
+    match health.test.split_first()? {
+        (kind, []) if kind == "NONE" => return Some("NONE".to_owned()),
+        (kind, command) if kind == "CMD" => {
+            words.push(format!("CMD {}", to_string(command).ok()?));
+        }
+        // The text is the shell's: as it stands on the line, so without line ends.
+        (kind, [text]) if kind == "CMD-SHELL" && fits_on_a_line(text) && !is_list(text) => {
+            words.push(format!("CMD {text}"));
+        }
+        _ => return None,
+    }
+    Some(words.join(" "))
+}
+
+/// Docker takes what reads as a list of words for one.
+fn is_list(text: &str) -> bool {
+    serde_json::from_str::<Vec<String>>(text).is_ok()
+}
+
+/// Whether a text that nothing can quote stays what it is: a `\` at the end would go on with the
+/// next line.
+fn fits_on_a_line(text: &str) -> bool {
+    !text.contains(['\n', '\0']) && !text.ends_with('\\')
 }
 
 /// ADD reads its source as a pattern of Go's filepath.Match.
@@ -194,6 +249,14 @@ mod tests {
             volumes: ImagePath::new("/da'ta").into_iter().collect(),
             labels: [("a.b".to_owned(), "c".to_owned())].into(),
             stop_signal: Some("SIGQUIT".into()),
+            health: Some(Health {
+                test: vec!["CMD".into(), "curl".into(), "-f".into()],
+                interval: 5_000_000_000,
+                retries: 2,
+                ..Health::default()
+            }),
+            shell: vec!["/bin/bash".into(), "-c".into()],
+            on_build: vec!["RUN make $X".into()],
             ..ImageConfig::default()
         };
         assert_eq!(
@@ -209,6 +272,9 @@ mod tests {
                 "VOLUME [\"/da\\\\'ta\"]",
                 "LABEL a.b=\"c\"",
                 "STOPSIGNAL SIGQUIT",
+                "HEALTHCHECK --interval=5000000000ns --retries=2 CMD [\"curl\",\"-f\"]",
+                "SHELL [\"/bin/bash\",\"-c\"]",
+                "ONBUILD RUN make $X",
                 "ENTRYPOINT [\"nginx\",\"-g\",\"daemon off;\"]",
                 "CMD [\"a\\\"b\\\\\\nc$d\"]",
             ]

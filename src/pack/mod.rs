@@ -3,6 +3,7 @@
 
 mod acl;
 mod dense;
+mod descriptor;
 mod header;
 mod layer_source;
 mod pax;
@@ -13,22 +14,28 @@ mod stream;
 mod tag;
 mod xattrs;
 
+pub mod change;
 pub mod config;
 pub mod dockerfile;
+pub mod inspect;
 pub mod layer;
 pub mod oci;
 pub mod one_pass;
 pub mod output;
 
-pub use config::{ImageConfig, looks_like_secret};
+pub use change::{ChangeError, change};
+pub use config::{Health, ImageConfig, looks_like_secret};
+pub use descriptor::descriptor_of;
 pub use dockerfile::{dockerfile, dockerfile_with_losses};
+pub use inspect::{InspectError, parse_image_config};
 pub use layer::{LayerSummary, write_layer};
 pub use oci::{ImageSummary, write_image};
-pub use one_pass::{ImageWish, write_layer_and_image};
+pub use one_pass::{ImageSpec, write_layer_and_image};
 pub use output::{Output, OutputError};
 
 use crate::image_path::ImagePath;
-use std::io;
+use sha2::{Digest, Sha256};
+use std::io::{self, Read};
 use thiserror::Error;
 
 /// Why a file could not be written. Each is one line that names the path and the operation.
@@ -106,6 +113,23 @@ impl PackError {
         match error.downcast::<OutputError>() {
             Ok(output) => Self::Output(output),
             Err(error) => Self::Write(error),
+        }
+    }
+}
+
+/// SHA-256 of all that is left to read.
+///
+/// # Errors
+/// What the reader said.
+pub fn sha256_of(reader: &mut impl Read) -> io::Result<[u8; 32]> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(hash.finalize().into()),
+            Ok(read) => hash.update(buffer.get(..read).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }

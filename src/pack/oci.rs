@@ -7,7 +7,7 @@ use super::config::{ImageConfig, texts};
 use super::header::EntryHeader;
 use super::layer::LayerSummary;
 use super::layer_source::LayerSource;
-use super::one_pass::ImageWish;
+use super::one_pass::ImageSpec;
 use super::rfc3339::rfc3339;
 use super::stream::{BLOCK, Stream};
 use super::tag::full_tag;
@@ -94,7 +94,7 @@ pub(super) fn begin_image(out: &mut dyn Write) -> Result<LayerPlace, PackError> 
 /// Ends an image whose layer has been written; gives the layer's header.
 pub(super) fn finish_image(
     layer: &LayerSummary,
-    wish: &ImageWish,
+    wish: &ImageSpec,
     out: &mut dyn Write,
 ) -> Result<(Vec<u8>, ImageSummary), PackError> {
     let layer = Blob {
@@ -143,7 +143,8 @@ impl Described {
         tag: Option<String>,
         created: &str,
     ) -> Result<Self, PackError> {
-        let configuration = canonical(&configuration(config, created, layer))?;
+        let configuration = describe(serde_json::to_value(configuration(config, created, layer)))?;
+        let configuration = canonical(&with_docker_members(configuration, config))?;
         let config_blob = Blob::of(MediaType::ImageConfig, &configuration);
         let manifest = canonical(&image_manifest(&config_blob, layer)?)?;
         let manifest_blob = Blob::of(MediaType::ImageManifest, &manifest);
@@ -260,6 +261,34 @@ fn configuration(config: &ImageConfig, created: &str, layer: &Blob) -> ImageConf
         .set_config(Some(start))
         .set_rootfs(rootfs)
         .set_history(history.map(|history| vec![history]));
+    image
+}
+
+/// Adds what Docker's images have beyond OCI's (moby, `container.Config`).
+fn with_docker_members(mut image: Value, config: &ImageConfig) -> Value {
+    let Some(start) = image.get_mut("config").and_then(Value::as_object_mut) else {
+        return image;
+    };
+    if let Some(health) = &config.health {
+        let mut members = Map::new();
+        members.insert("Test".to_owned(), json!(health.test));
+        let numbers = [
+            ("Interval", health.interval),
+            ("Timeout", health.timeout),
+            ("StartPeriod", health.start_period),
+            ("StartInterval", health.start_interval),
+            ("Retries", health.retries.into()),
+        ];
+        for (name, number) in numbers.into_iter().filter(|(_, number)| *number > 0) {
+            members.insert(name.to_owned(), json!(number));
+        }
+        start.insert("Healthcheck".to_owned(), Value::Object(members));
+    }
+    for (name, words) in [("Shell", &config.shell), ("OnBuild", &config.on_build)] {
+        if !words.is_empty() {
+            start.insert(name.to_owned(), json!(words));
+        }
+    }
     image
 }
 

@@ -23,7 +23,7 @@ const AHEAD: usize = 4;
 const MAX_LAYER: u64 = 7 << 30;
 
 /// What an image says beside its files.
-pub struct ImageWish<'a> {
+pub struct ImageSpec<'a> {
     /// How a container of it starts.
     pub config: &'a ImageConfig,
     /// Its name.
@@ -43,7 +43,7 @@ pub fn write_layer_and_image<W: Write + Seek + Send>(
     fs: &dyn ImageFs,
     manifest: &Manifest,
     out: &mut dyn Write,
-    image: Option<(&mut W, &ImageWish)>,
+    image: Option<(&mut W, &ImageSpec)>,
 ) -> Result<(LayerSummary, Option<ImageSummary>), PackError> {
     let mut image = image.filter(|_| is_plain(fs, manifest));
     let place = match &mut image {

@@ -81,12 +81,21 @@ pub fn stand_in(name: &[u8]) -> Vec<u8> {
     stand_in
 }
 
-/// The runs cut to the file's size, in order, without overlaps and without short holes.
+/// The runs cut to the file's size, in order, without overlaps and without short holes. Each
+/// takes whole blocks, but for one at the end of the file: GNU tar pads the data of each run,
+/// others do not.
 fn merge(size: u64, runs: &[(u64, u64)], shortest: u64) -> Vec<(u64, u64)> {
     let mut merged: Vec<(u64, u64)> = Vec::new();
     for (offset, length) in runs {
         let end = offset.saturating_add(*length).min(size);
         let mut start = (*offset).min(end);
+        if start == end {
+            continue;
+        }
+        start -= start % BLOCK;
+        let end = end
+            .checked_next_multiple_of(BLOCK)
+            .map_or(size, |end| end.min(size));
         let Some((last_start, last_length)) = merged.last_mut() else {
             start = if start < shortest { 0 } else { start };
             if start < end {
@@ -123,8 +132,8 @@ mod tests {
         let map = SparseMap::new(2 * MIB, &[(8192, 100), (65536, 10)]).expect("sparse");
         let encoded = map.encode();
         assert_eq!(encoded.len(), 512);
-        assert!(encoded.starts_with(b"3\n8192\n100\n65536\n10\n2097152\n0\n\0"));
-        assert_eq!(map.stored(), 512 + 110);
+        assert!(encoded.starts_with(b"3\n8192\n512\n65536\n512\n2097152\n0\n\0"));
+        assert_eq!(map.stored(), 512 + 2 * 512);
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! Writing the journal while it runs: before a batch of events counts as recorded it has been
 //! handed to the kernel, and a thread of its own brings that to the disk about once a second.
 
+use crate::byte_string::ByteString;
 use crate::event::Event;
-use crate::journal::{Contents, Header, JournalError, Line, read, write_line};
+use crate::journal::{Contents, Header, JournalError, Line, Seen, read, write_line};
+use crate::recording::Body;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Seek, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +33,7 @@ pub struct Journal {
     is_failing: bool,
     sync: Option<Sender<()>>,
     earlier: Vec<Event>,
+    originals: Option<(PathBuf, u64)>,
 }
 
 /// What becomes of a journal once its recording is used or useless.
@@ -48,13 +53,26 @@ impl Journal {
     /// Why it cannot be opened. What cannot be written is told, and tried again.
     pub fn open(path: &Path, is_named: bool, header: &Header) -> io::Result<(Self, Keeper)> {
         let (file, path, found) = claim(path, header)?;
-        let (earlier, is_torn) = found.unwrap_or_default();
+        let Found {
+            events: earlier,
+            is_torn,
+            originals,
+        } = found.unwrap_or_default();
+        let mut header = header.clone();
+        if let Some(directory) = &originals {
+            header.originals = Some(directory.clone());
+        }
+        let next = earlier
+            .iter()
+            .filter_map(saved)
+            .max()
+            .map_or(0, |last| last + 1);
         let is_continued = !earlier.is_empty();
         let mut pending = Vec::new();
         if is_torn {
             pending.push(b'\n');
         }
-        write_line(&Line::Run(Box::new(header.clone())), &mut pending)?;
+        write_line(&Line::Run(Box::new(header)), &mut pending)?;
         let keeper = Keeper {
             file: Arc::clone(&file),
             path: path.clone(),
@@ -68,6 +86,7 @@ impl Journal {
             is_failing: false,
             sync: None,
             earlier,
+            originals: originals.map(|directory| (path_of(directory), next)),
         };
         journal.flush();
         Ok((journal, keeper))
@@ -76,6 +95,17 @@ impl Journal {
     /// What the earlier runs that it continues saw.
     pub fn take_earlier(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.earlier)
+    }
+
+    /// Where the earlier runs that it continues kept originals, and the first number that none of
+    /// these has.
+    pub fn originals(&self) -> Option<(PathBuf, u64)> {
+        self.originals.clone()
+    }
+
+    /// The descriptor that it is written through.
+    pub fn descriptor(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 
     /// Starts the thread that brings to the disk what was written.
@@ -224,12 +254,34 @@ impl Keeper {
     }
 }
 
-/// What an earlier run left: its events, and whether its last line is torn.
-type Found = Option<(Vec<Event>, bool)>;
+/// What an earlier run left.
+#[derive(Default)]
+struct Found {
+    events: Vec<Event>,
+    is_torn: bool,
+    originals: Option<ByteString>,
+}
+
+/// The number of a copy.
+fn saved(event: &Event) -> Option<u64> {
+    match event {
+        Event::Kept(original) => match original.body {
+            Body::Saved { file, .. } => Some(file),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn path_of(ByteString(bytes): ByteString) -> PathBuf {
+    OsString::from_vec(bytes).into()
+}
+
+type Claimed = (Arc<Flock<File>>, PathBuf, Option<Found>);
 
 /// Opens and locks a journal of our own at `path`, or, where a running micropacker writes there,
 /// beside it.
-fn claim(path: &Path, header: &Header) -> io::Result<(Arc<Flock<File>>, PathBuf, Found)> {
+fn claim(path: &Path, header: &Header) -> io::Result<Claimed> {
     let mut path = path.to_owned();
     loop {
         let file = OpenOptions::new()
@@ -273,7 +325,12 @@ fn claim(path: &Path, header: &Header) -> io::Result<(Arc<Flock<File>>, PathBuf,
                 path.display(),
                 contents.events
             );
-            return Ok((Arc::new(file), path, Some((events, contents.is_torn))));
+            let found = Found {
+                events,
+                is_torn: contents.is_torn,
+                originals: contents.header.and_then(|header| header.originals),
+            };
+            return Ok((Arc::new(file), path, Some(found)));
         }
         let aside = free_name(&path)?;
         fs::rename(&path, &aside)?;
@@ -288,7 +345,12 @@ fn claim(path: &Path, header: &Header) -> io::Result<(Arc<Flock<File>>, PathBuf,
 /// `None` for a file that is no journal, or not one that can be read here.
 fn contents(mut file: &File, events: &mut Vec<Event>) -> io::Result<Option<Contents>> {
     file.rewind()?;
-    match read(&mut BufReader::new(file), &mut |event| events.push(event)) {
+    let mut take = |seen| {
+        if let Seen::Event(event) = seen {
+            events.push(event);
+        }
+    };
+    match read(&mut BufReader::new(file), &mut take) {
         Ok(contents) => Ok(Some(contents)),
         Err(JournalError::Io(error)) => Err(error),
         Err(_) => Ok(None),

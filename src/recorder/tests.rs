@@ -1,8 +1,9 @@
 //! What is kept of events, and in which order they arrive.
 
 use super::*;
+use crate::image_fs::{ImageFs, MemFs, Meta};
 use crate::image_path::ImagePath;
-use crate::recording::{Access, Origin, Place};
+use crate::recording::{Access, Body, Origin, Original, Place};
 
 fn path(text: &str) -> ImagePath {
     ImagePath::new(text).expect("absolute")
@@ -20,6 +21,19 @@ fn used(text: &str, access: Access, pid: i32) -> Event {
     }
 }
 
+fn kept(name: &str, mode: u32, body: Body) -> Event {
+    let meta = MemFs::new().file("/f", "old").lstat(&path("/f"));
+    Event::Kept(Original {
+        path: path(name),
+        meta: Meta {
+            mode,
+            ..meta.expect("there")
+        },
+        xattrs: Vec::new(),
+        body,
+    })
+}
+
 #[test]
 fn the_first_user_is_kept_and_all_ways_are_added() {
     let mut recorder = Recorder::default();
@@ -32,28 +46,31 @@ fn the_first_user_is_kept_and_all_ways_are_added() {
 }
 
 #[test]
-fn what_was_removed_before_it_was_made_again_is_not_new() {
+fn an_original_is_what_it_was_first_and_its_content_may_come_later() {
+    let saved = |file| Body::Saved { file, length: 3 };
     let mut recorder = Recorder::default();
-    recorder.record(Event::Removed(path("/etc/conf")));
-    recorder.record(Event::Created(path("/etc/conf")));
-    recorder.record(Event::Created(path("/etc/new")));
+    recorder.record(kept("/f", 0o644, Body::InPlace));
+    recorder.record(kept("/f", 0o600, saved(1)));
+    recorder.record(kept("/f", 0o000, saved(2)));
     let recording = recorder.finish();
-    assert_eq!(
-        recording.created.into_iter().collect::<Vec<_>>(),
-        [path("/etc/new")]
-    );
+    let original = &recording.originals[&path("/f")];
+    assert_eq!((original.meta.mode, &original.body), (0o644, &saved(1)));
 }
 
 #[test]
-fn what_was_made_before_is_not_taken_from_the_image_by_removing_it() {
+fn what_was_made_before_the_container_was_started_again_is_no_original() {
     let mut recorder = Recorder::default();
-    recorder.record(Event::Created(path("/new")));
-    recorder.record(Event::Removed(path("/new")));
-    recorder.record(Event::Removed(path("/new/below")));
-    recorder.record(Event::Removed(path("/newer")));
-    let recording = recorder.finish();
-    let removed: Vec<_> = recording.removed.into_iter().collect();
-    assert_eq!(removed, [path("/newer")]);
+    recorder.record(kept("/old", 0o644, Body::InPlace));
+    for name in ["/new", "/old"] {
+        recorder.record(Event::Created(path(name)));
+    }
+    recorder.begin_run();
+    for name in ["/new", "/new/below", "/newer", "/old"] {
+        recorder.record(kept(name, 0o600, Body::InPlace));
+    }
+    let originals = recorder.finish().originals;
+    let names: Vec<_> = originals.into_keys().collect();
+    assert_eq!(names, [path("/newer"), path("/old")]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub(super) struct CachedFs<'a> {
     fs: &'a dyn ImageFs,
     metas: Memory<Meta>,
     links: Memory<Vec<u8>>,
+    made: RefCell<HashMap<ImagePath, bool>>,
 }
 
 impl<'a> CachedFs<'a> {
@@ -23,6 +24,7 @@ impl<'a> CachedFs<'a> {
             fs,
             metas: RefCell::default(),
             links: RefCell::default(),
+            made: RefCell::default(),
         }
     }
 }
@@ -53,6 +55,19 @@ impl ImageFs for CachedFs<'_> {
         self.fs.list(path)
     }
 
+    fn list_with_made(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
+        self.fs.list_with_made(path)
+    }
+
+    fn is_made(&self, path: &ImagePath) -> bool {
+        if let Some(known) = self.made.borrow().get(path) {
+            return *known;
+        }
+        let is_made = self.fs.is_made(path);
+        self.made.borrow_mut().insert(path.clone(), is_made);
+        is_made
+    }
+
     fn open(&self, path: &ImagePath) -> io::Result<Box<dyn ReadAt>> {
         self.fs.open(path)
     }
@@ -79,6 +94,14 @@ impl ImageFs for Chrooted<'_> {
 
     fn list(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
         self.fs.list(&path.rebased(&self.root))
+    }
+
+    fn list_with_made(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
+        self.fs.list_with_made(&path.rebased(&self.root))
+    }
+
+    fn is_made(&self, path: &ImagePath) -> bool {
+        self.fs.is_made(&path.rebased(&self.root))
     }
 
     fn open(&self, path: &ImagePath) -> io::Result<Box<dyn ReadAt>> {

@@ -8,7 +8,7 @@ use crate::image_fs::{FileKind, Meta, walk};
 use crate::image_path::ImagePath;
 use globset::GlobMatcher;
 
-/// Takes everything that a pattern names; of a directory all below it.
+/// Takes everything that a pattern of `--include` names; of a directory all below it.
 pub(super) fn include(
     plan: &mut Plan,
     programs: &mut Programs,
@@ -16,6 +16,22 @@ pub(super) fn include(
     setting: &Setting,
 ) {
     let wish = Wish::included(&pattern.text);
+    if !take_pattern(plan, programs, pattern, &wish, setting) {
+        plan.lose(format!(
+            "nothing matches --include {}: mend or drop the pattern",
+            pattern.text
+        ));
+    }
+}
+
+/// Takes everything that a pattern names; whether there is anything.
+pub(super) fn take_pattern(
+    plan: &mut Plan,
+    programs: &mut Programs,
+    pattern: &Pattern,
+    wish: &Wish,
+    setting: &Setting,
+) -> bool {
     let named = match &pattern.kind {
         PatternKind::Literal(path) => vec![path.clone()],
         PatternKind::Glob(components) => expand(plan, components),
@@ -28,18 +44,13 @@ pub(super) fn include(
             continue;
         }
         found = true;
-        match plan.take_walk(&reached, &path, &wish) {
-            Some(end) => take_tree(plan, programs, end, &wish, setting),
+        match plan.take_walk(&reached, &path, wish) {
+            Some(end) => take_tree(plan, programs, end, wish, setting),
             None if reached.end.is_ok() => tell_refused(plan, &path, &reached.last),
             None => {}
         }
     }
-    if !found {
-        plan.lose(format!(
-            "nothing matches --include {}: mend or drop the pattern",
-            pattern.text
-        ));
-    }
+    found
 }
 
 /// Takes a program with everything it needs to start: a name along PATH, or a path.
@@ -87,7 +98,7 @@ fn take_tree(
             tell_refused(plan, &path, &path);
             continue;
         }
-        let names = match plan.fs.list(&path) {
+        let names = match plan.fs.list_with_made(&path) {
             Ok(names) => names,
             Err(error) => {
                 plan.unreadable(&path, error.to_string());
@@ -179,7 +190,7 @@ fn list(plan: &mut Plan, place: &ImagePath, follow: bool) -> Vec<ImagePath> {
     if meta.kind != FileKind::Directory || !shippable || is_kernels(&directory) {
         return Vec::new();
     }
-    match plan.fs.list(&directory) {
+    match plan.fs.list_with_made(&directory) {
         Ok(names) => names.iter().filter_map(|name| place.join(name)).collect(),
         Err(error) => {
             plan.unreadable(&directory, error.to_string());

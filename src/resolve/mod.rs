@@ -2,6 +2,7 @@
 
 mod cache;
 mod closure;
+mod earlier;
 mod include;
 /// The ancestor's file lists.
 pub mod list;
@@ -12,6 +13,8 @@ pub mod mounts;
 /// Globs over absolute paths.
 pub mod patterns;
 mod plan;
+/// Named sets of files.
+pub mod presets;
 mod programs;
 mod rules;
 mod script;
@@ -19,7 +22,7 @@ mod script;
 mod tests;
 mod uses;
 
-use crate::image_fs::ImageFs;
+use crate::image_fs::{FileKind, FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Manifest, Reason};
 use crate::recording::Recording;
@@ -29,8 +32,9 @@ pub use list::{ListReport, add_interpreter, from_list};
 use mounts::Mounts;
 use patterns::Patterns;
 use plan::{Plan, Wish};
+use presets::Preset;
 use programs::{Programs, Setting};
-use rules::Rules;
+use rules::{Rules, Verdict};
 
 /// What becomes of the entries of a directory that the application listed, when they were not
 /// used otherwise.
@@ -69,12 +73,16 @@ pub struct Options {
     pub exclude: Patterns,
     /// `--include-exe`: programs by name or path.
     pub include_exe: Vec<Vec<u8>>,
+    /// `--preset`: named sets of files.
+    pub presets: Vec<Preset>,
     /// `--include-mount`: files at or below these paths, on their own mount, are taken too.
     pub include_mounts: Vec<ImagePath>,
     /// Micropacker's binary and outputs: physical paths, of files or of whole directories.
     pub own: Vec<ImagePath>,
     /// The mount table that the application saw.
     pub mounts: Mounts,
+    /// When the trace began; `None` where nothing was traced.
+    pub started: Option<FileTime>,
     /// Whether `/proc`, `/sys`, `/dev`, `/var/lib/docker` and the marks of container engines
     /// stay out, mounted or not.
     pub builtin_exclusions: bool,
@@ -88,9 +96,11 @@ impl Default for Options {
             include: Patterns::none(),
             exclude: Patterns::none(),
             include_exe: Vec::new(),
+            presets: Vec::new(),
             include_mounts: Vec::new(),
             own: Vec::new(),
             mounts: Mounts::none(),
+            started: None,
             builtin_exclusions: true,
         }
     }
@@ -106,13 +116,24 @@ pub fn resolve(fs: &dyn ImageFs, recording: &Recording, options: &Options) -> Ma
     resolve_with(&cached, recording, options, &mut loaders)
 }
 
+/// Whether something at this physical path could become part of the image at all: it lies on no
+/// foreign mount, and nothing excludes it.
+pub fn may_ship(fs: &dyn ImageFs, options: &Options, path: &ImagePath, kind: FileKind) -> bool {
+    !matches!(
+        Rules::new(fs, options).judge(path, kind, true),
+        Verdict::Out(_)
+    )
+}
+
 fn resolve_with(
     fs: &dyn ImageFs,
     recording: &Recording,
     options: &Options,
     closures: &mut dyn Closures,
 ) -> Manifest {
-    let mut plan = Plan::new(fs, Rules::new(fs, recording, options));
+    let mut rules = Rules::new(fs, options);
+    rules.doubt_clocks(recording);
+    let mut plan = Plan::new(fs, rules);
     let mut programs = Programs::new(closures);
     let listings = uses::take_uses(&mut plan, &mut programs, recording, options);
     uses::take_execs(&mut plan, &mut programs, recording);
@@ -120,8 +141,16 @@ fn resolve_with(
     take_wishes(&mut plan, &mut programs, recording, options);
     programs.run(&mut plan);
     uses::take_listings(&mut plan, &listings, options);
+    if options.presets.contains(&Preset::PythonPackage) {
+        let setting = Setting::of_context(&recording.context);
+        presets::complete_python(&mut plan, &mut programs, &setting);
+        programs.run(&mut plan);
+    }
     take_what_every_image_has(&mut plan, recording);
     programs.tell_missing(&mut plan);
+    for (preset, why) in presets::suggest(&plan, recording, &options.presets) {
+        plan.hint(format!("--preset {} may be needed: {why}", preset.name()));
+    }
     plan.finish(recording.losses.iter().cloned())
 }
 
@@ -133,12 +162,17 @@ fn take_wishes(plan: &mut Plan, programs: &mut Programs, recording: &Recording, 
     for name in &options.include_exe {
         include::include_exe(plan, programs, name, &setting);
     }
+    for preset in &options.presets {
+        presets::take(plan, programs, *preset, &setting);
+    }
     let idle: Vec<String> = plan
         .rules()
         .idle_mount_requests()
         .map(|path| format!("--include-mount {path}: nothing is mounted there: mend the path"))
         .collect();
-    idle.into_iter().for_each(|what| plan.lose(what));
+    let problem = plan.rules().problem().map(str::to_owned);
+    let told = idle.into_iter().chain(problem);
+    told.for_each(|what| plan.lose(what));
 }
 
 fn take_what_every_image_has(plan: &mut Plan, recording: &Recording) {

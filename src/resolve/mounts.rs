@@ -73,7 +73,31 @@ const PSEUDO: [&str; 30] = [
 /// Root file systems that only container engines make.
 const LAYERED: [&str; 4] = ["overlay", "aufs", "fuse.fuse-overlayfs", "fuse.overlayfs"];
 
+/// A volume of a container engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volume {
+    /// Made for one container: its name is 64 hexadecimal digits.
+    Anonymous,
+    /// Named by the user.
+    Named,
+}
+
 impl Mount {
+    /// Whether it is a volume: Docker and podman keep each one in `volumes/NAME/_data`.
+    pub fn volume(&self) -> Option<Volume> {
+        let mut parts = self.root.rsplit(|byte| *byte == b'/');
+        let (data, name, volumes) = (parts.next()?, parts.next()?, parts.next()?);
+        if (data, volumes) != (b"_data", b"volumes") {
+            return None;
+        }
+        let hexadecimal = name.iter().all(u8::is_ascii_hexdigit);
+        Some(if name.len() == 64 && hexadecimal {
+            Volume::Anonymous
+        } else {
+            Volume::Named
+        })
+    }
+
     /// Whether files on it are the kernel's or lie in memory, so that no image holds them.
     pub fn is_pseudo(&self) -> bool {
         PSEUDO.contains(&self.fs_type.as_str())
@@ -145,13 +169,22 @@ impl Mounts {
         mount.parent == mount.id || !self.mounts.iter().any(|other| other.id == mount.parent)
     }
 
+    /// All mounts, in the order of the table.
+    pub fn iter(&self) -> impl Iterator<Item = &Mount> {
+        self.mounts.iter()
+    }
+
+    /// Whether the root's layers tell image and container apart: a file that the container did
+    /// not change keeps the ctime that it got when the image was unpacked.
+    pub fn root_is_layered(&self) -> bool {
+        self.of(&ImagePath::root())
+            .is_some_and(|root| LAYERED.contains(&root.fs_type.as_str()))
+    }
+
     /// Whether this table is that of a container: its root is one that container engines make,
     /// or an engine left its mark. Engines with the vfs or btrfs driver have an ordinary root.
     pub fn in_container(&self, fs: &dyn ImageFs) -> bool {
-        let layered = self
-            .of(&ImagePath::root())
-            .is_some_and(|root| LAYERED.contains(&root.fs_type.as_str()));
-        layered
+        self.root_is_layered()
             || ["/.dockerenv", "/run/.containerenv"]
                 .iter()
                 .filter_map(ImagePath::new)
@@ -290,6 +323,28 @@ mod tests {
             "line 2 of the mount table: no separator"
         );
         assert!(Mounts::parse(b"garbage").is_err());
+    }
+
+    #[test]
+    fn volumes_are_told_by_where_engines_keep_them() {
+        let volume = |root: &str| {
+            let line = format!("1 0 8:1 {root} /v rw - ext4 /dev/sda1 rw\n");
+            let mounts = Mounts::parse(line.as_bytes()).expect("well formed");
+            mounts.iter().next().and_then(Mount::volume)
+        };
+        let id = "0123456789abcdef".repeat(4);
+        let docker = format!("/var/lib/docker/volumes/{id}/_data");
+        let podman = format!("/u/.local/share/containers/storage/volumes/{id}/_data");
+        for root in [docker, podman, format!("/volumes/{id}/_data")] {
+            assert_eq!(volume(&root), Some(Volume::Anonymous), "{root}");
+        }
+        assert_eq!(
+            volume("/var/lib/docker/volumes/data/_data"),
+            Some(Volume::Named)
+        );
+        for root in ["/", "/_data", "/volumes/_data", "/home/volumes/x"] {
+            assert_eq!(volume(root), None, "{root}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The manifest while it grows: every entry with its parents, every exclusion with the
 //! directories that must be there all the same.
 
+use super::earlier::Whose;
 use super::rules::{Rules, Verdict};
 use crate::image_fs::{FileKind, ImageFs, Meta, Walk, walk_in};
 use crate::image_path::ImagePath;
@@ -164,6 +165,11 @@ impl<'a> Plan<'a> {
         *self.losses.entry(what).or_default() += 1;
     }
 
+    /// Tells the user something that may be worth knowing.
+    pub(super) fn hint(&mut self, what: String) {
+        self.manifest.hints.push(what);
+    }
+
     /// Ships this directory without its content, or the nearest one above it that may be.
     pub(super) fn keep_directory(&mut self, directory: &ImagePath, reason: Reason) {
         let mut here = Some(directory.clone());
@@ -199,7 +205,6 @@ impl<'a> Plan<'a> {
         let user_refused = matches!(judged, Verdict::Out(Exclusion::Pattern(_) | Exclusion::Own));
         if there || user_refused {
             self.take_walk(&walk, path, &Wish::because(Reason::Always));
-            self.forget_time(&walk.last);
         } else {
             let mut made = path;
             if !walk.links.is_empty() {
@@ -207,20 +212,6 @@ impl<'a> Plan<'a> {
                 made = &walk.last;
             }
             self.enter(made, made_directory(mode, 0, 0), Reason::Always);
-        }
-    }
-
-    /// The time of a directory that every program writes into is not the image's, and would make
-    /// each run's bytes differ.
-    fn forget_time(&mut self, path: &ImagePath) {
-        if let Some(entry) = self.manifest.entries.get_mut(path)
-            && let Some(meta) = entry.meta.take_if(|meta| meta.kind == FileKind::Directory)
-        {
-            entry.source = Source::EmptyDirectory {
-                mode: meta.mode,
-                uid: meta.uid,
-                gid: meta.gid,
-            };
         }
     }
 
@@ -305,6 +296,13 @@ impl<'a> Plan<'a> {
                 || !entries.contains_key(path)
         });
         self.manifest.losses.extend(losses);
+        self.manifest.mounts = self.rules.mounts();
+        let shipped = self.manifest.entries.iter();
+        self.manifest.changed_before = shipped
+            .filter(|(_, entry)| entry.kind != FileKind::Directory && entry.source == Source::Image)
+            .filter(|(path, _)| self.rules.whose(path) == Whose::Changed)
+            .map(|(path, _)| path.clone())
+            .collect();
         let own = self.losses.into_iter();
         self.manifest
             .losses

@@ -2,10 +2,11 @@
 //! files, and what the user excluded.
 
 use super::Options;
-use super::mounts::Mount;
+use super::earlier::{Earlier, Whose};
+use super::mounts::{Mount, Volume};
 use crate::image_fs::{FileKind, ImageFs, walk};
 use crate::image_path::ImagePath;
-use crate::manifest::Exclusion;
+use crate::manifest::{Exclusion, MountDecision, MountFate};
 use crate::recording::Recording;
 
 /// What becomes of a path that something asked for.
@@ -24,17 +25,21 @@ pub(super) enum Verdict {
 
 /// The rules for one run, over physical paths.
 pub(super) struct Rules<'a> {
+    fs: &'a dyn ImageFs,
     options: &'a Options,
-    recording: &'a Recording,
     in_container: bool,
     /// `include_mounts` made physical.
     wanted_mounts: Vec<ImagePath>,
     kernel: Vec<ImagePath>,
     marks: Vec<ImagePath>,
+    earlier: Earlier<'a>,
 }
 
+/// Files that engines write for each container and mount over the image's.
+const OF_THE_ENGINE: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
+
 impl<'a> Rules<'a> {
-    pub(super) fn new(fs: &dyn ImageFs, recording: &'a Recording, options: &'a Options) -> Self {
+    pub(super) fn new(fs: &'a dyn ImageFs, options: &'a Options) -> Self {
         let wanted_mounts = options
             .include_mounts
             .iter()
@@ -42,13 +47,19 @@ impl<'a> Rules<'a> {
             .collect();
         let paths = |texts: &[&str]| texts.iter().filter_map(ImagePath::new).collect();
         Self {
+            fs,
             options,
-            recording,
             in_container: options.mounts.in_container(fs),
             wanted_mounts,
             kernel: paths(&["/proc", "/sys", "/dev", "/var/lib/docker"]),
             marks: paths(&["/.dockerenv", "/run/.containerenv"]),
+            earlier: Earlier::new(fs, &options.mounts, options.started),
         }
+    }
+
+    /// Looks whether what tells the age of files can be believed.
+    pub(super) fn doubt_clocks(&mut self, recording: &Recording) {
+        self.earlier.doubt_clocks(recording, &self.options.mounts);
     }
 
     /// Judges a physical path. What the user `included` is shipped even if it was made at run
@@ -78,10 +89,65 @@ impl<'a> Rules<'a> {
         if kind == FileKind::Socket {
             return Verdict::Out(Exclusion::Socket);
         }
-        if !included && self.is_created(path) {
+        if !included && self.fs.is_made(path) {
             return Verdict::Out(Exclusion::Created);
         }
+        if !included && self.whose(path) == Whose::Unknown {
+            return Verdict::Out(Exclusion::Earlier);
+        }
         Verdict::Ship
+    }
+
+    /// What a path that may be shipped was before the trace began. What was removed and made
+    /// again is younger than all that.
+    pub(super) fn whose(&self, path: &ImagePath) -> Whose {
+        let on_root = self
+            .options
+            .mounts
+            .of(path)
+            .is_some_and(|mount| mount.mount_point.is_root());
+        match self.fs.lstat(path) {
+            Ok(meta) if on_root => self.earlier.judge(path, &meta),
+            _ => Whose::Image,
+        }
+    }
+
+    /// Why what is known of the time before the trace is not used.
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.earlier.problem()
+    }
+
+    /// What becomes of each mount.
+    pub(super) fn mounts(&self) -> Vec<MountDecision> {
+        let mounts = self.options.mounts.iter();
+        mounts
+            .map(|mount| MountDecision {
+                mount_point: mount.mount_point.clone(),
+                fs_type: mount.fs_type.clone(),
+                root: mount.root.clone(),
+                fate: self.fate(mount),
+            })
+            .collect()
+    }
+
+    fn fate(&self, mount: &Mount) -> MountFate {
+        let place = &mount.mount_point;
+        let of_the_engine = OF_THE_ENGINE
+            .iter()
+            .any(|file| file.as_bytes() == place.as_bytes());
+        let wanted = self.wanted_mounts.iter();
+        let mut wanted = wanted.filter_map(|path| self.options.mounts.of(path));
+        if wanted.any(|of| of.id == mount.id) {
+            return MountFate::Included;
+        }
+        match mount.volume() {
+            _ if self.is_part_of_image(mount) => MountFate::Image,
+            _ if mount.is_pseudo() => MountFate::Pseudo,
+            _ if of_the_engine => MountFate::Engine,
+            Some(Volume::Anonymous) => MountFate::Prefilled,
+            Some(Volume::Named) => MountFate::NamedVolume,
+            None => MountFate::Foreign,
+        }
     }
 
     /// The outermost mount on the way to `path` that is no part of the image; `None` where the
@@ -98,18 +164,31 @@ impl<'a> Rules<'a> {
             .or(Some(shown_by))
     }
 
-    /// In a container the image is the root mount and nothing else: volumes and bind mounts are
-    /// the user's data. Outside one an installation is often spread over several disks (`/usr`,
-    /// `/home`), so every mount that is not the kernel's own view or memory counts.
+    /// In a container the image is the root mount, and what the engine copied from it into
+    /// volumes: bind mounts and what else lies on volumes are the user's data.
     fn is_foreign(&self, mount: &Mount, path: &ImagePath) -> bool {
-        let part_of_image =
-            mount.mount_point.is_root() || (!self.in_container && !mount.is_pseudo());
+        !self.is_part_of_image(mount)
+            && !self.is_wanted(mount, path)
+            && !self.was_filled(mount, path)
+    }
+
+    /// Outside a container an installation is often spread over several disks (`/usr`,
+    /// `/home`), so every mount that is not the kernel's own view or memory counts.
+    fn is_part_of_image(&self, mount: &Mount) -> bool {
         let unlocked = !self.options.builtin_exclusions
             && self
                 .kernel
                 .iter()
                 .any(|place| mount.mount_point.is_at_or_below(place));
-        !part_of_image && !unlocked && !self.is_wanted(mount, path)
+        mount.mount_point.is_root() || (!self.in_container && !mount.is_pseudo()) || unlocked
+    }
+
+    fn was_filled(&self, mount: &Mount, path: &ImagePath) -> bool {
+        mount.volume().is_some()
+            && self
+                .fs
+                .lstat(path)
+                .is_ok_and(|meta| self.earlier.was_filled(mount, &meta))
     }
 
     fn is_wanted(&self, mount: &Mount, path: &ImagePath) -> bool {
@@ -140,24 +219,5 @@ impl<'a> Rules<'a> {
                     .kernel
                     .iter()
                     .any(|place| path != place && path.is_at_or_below(place)))
-    }
-
-    /// Whether the application made it: itself, or a directory it lies in. What had been there
-    /// before is not made by making it again.
-    fn is_created(&self, path: &ImagePath) -> bool {
-        if self.recording.created.is_empty() {
-            return false;
-        }
-        let mut here = Some(path.clone());
-        while let Some(place) = here {
-            if self.recording.removed.contains(&place) {
-                return false;
-            }
-            if self.recording.created.contains(&place) {
-                return true;
-            }
-            here = place.parent();
-        }
-        false
     }
 }

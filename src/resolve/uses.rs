@@ -158,26 +158,16 @@ fn started(exec: &Exec) -> impl Iterator<Item = Place> {
     file.into_iter().chain([Place::at(exec.program.clone())])
 }
 
-/// What the application made or removed is not shipped, but the directory it did that in must
-/// be there.
+/// What the application made is not shipped, but the directory it did that in must be there.
 pub(super) fn keep_parents_of_changes(plan: &mut Plan, recording: &Recording) {
     for path in &recording.created {
         // Judged, not merely noted: what lies on a mount is excluded for that.
-        if let Ok(meta) = plan.fs.lstat(path) {
-            if let Verdict::Out(why) = plan.rules().judge(path, meta.kind, false) {
-                plan.exclude(path, why);
-            }
+        if let Ok(meta) = plan.fs.lstat(path)
+            && let Verdict::Out(why) = plan.rules().judge(path, meta.kind, false)
+        {
+            plan.exclude(path, why);
         } else if let Some(parent) = path.parent() {
             plan.keep_directory(&parent, Reason::ParentOf(path.clone()));
-        }
-    }
-    for path in &recording.removed {
-        let Some(parent) = path.parent() else {
-            continue;
-        };
-        plan.keep_directory(&parent, Reason::ParentOf(path.clone()));
-        if plan.fs.lstat(path).is_err() {
-            plan.note(path, Exclusion::Vanished);
         }
     }
 }

@@ -9,11 +9,13 @@ mod joined;
 mod lines;
 mod peer;
 pub mod protocol;
+mod remote_keeper;
 mod server;
 mod session;
 #[cfg(test)]
 mod tests;
 
+use super::keeping::Originals;
 use crate::byte_string::ByteString;
 use crate::recorder::RecorderHandle;
 use crate::recording::Recording;
@@ -23,7 +25,7 @@ use census::Census;
 pub use client::{Connection, FindError};
 use joined::Registry;
 use protocol::{Answer, Main, Packed, Refusal, Status, line};
-pub use session::{Session, SessionEmitter};
+pub use session::{Session, SessionEmitter, Telling};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::ffi::OsStrExt;
@@ -48,16 +50,22 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub struct About {
     /// What was seen.
     pub recorder: RecorderHandle,
+    /// What is kept of changed files.
+    pub originals: Originals,
     /// How it is traced.
     pub engine: Engine,
     /// The command and its arguments.
     pub argv: Vec<Vec<u8>>,
     /// Its process.
     pub main: Tid,
+    /// The process that is sent SIGTERM to stop it.
+    pub stopped_by: Tid,
     /// The files that will be written.
     pub outputs: Vec<PathBuf>,
     /// Writes them.
     pub pack: PackNow,
+    /// Hears of the processes of micropacker itself that connect.
+    pub greet: Box<dyn Fn(Tid) + Send + Sync>,
 }
 
 /// What the threads of the control socket share with the ptrace loop.
@@ -72,6 +80,7 @@ struct Shared {
 }
 
 /// The supervisor's hold of its control socket.
+#[derive(Clone)]
 pub struct Control {
     shared: Arc<Shared>,
 }
@@ -104,6 +113,14 @@ impl Control {
     /// A thread of the application has come to life or ended.
     pub fn on_change(&self, tid: Tid, lives: bool) {
         self.shared.census().on_change(tid, lives);
+    }
+
+    /// Writes the outputs from what was seen so far, as for one that asks for it.
+    ///
+    /// # Errors
+    /// One line.
+    pub fn pack(&self) -> Result<Packed, Refusal> {
+        server::pack(&self.shared)
     }
 
     /// Everything that we follow has ended. Joined commands get a moment to end too; of those

@@ -26,22 +26,25 @@ struct State {
     witness: Option<Witness>,
     /// The trace is over: the outputs are being written.
     is_over: bool,
-    hurry: Arc<AtomicBool>,
+    hurry: Option<Arc<AtomicBool>>,
 }
 
 /// Handle on the signal thread, for the ptrace loop.
 pub struct SignalThread {
     state: Arc<Mutex<State>>,
+    stops_along: bool,
 }
 
 impl SignalThread {
     /// Starts it. All signals must be blocked already. `witness`: of the process group, where
-    /// the command is in ours. `hurry` is set by a stop signal that comes after [`Self::close`].
+    /// the command is in ours. `stops_along`: whether whoever watches us must see us stop as the
+    /// command does. `hurry` is set by a stop signal that comes after [`Self::close`].
     pub fn start(
         main: Tid,
         timeout: Option<Duration>,
         witness: Option<Witness>,
-        hurry: Arc<AtomicBool>,
+        stops_along: bool,
+        hurry: Option<Arc<AtomicBool>>,
     ) -> io::Result<Self> {
         let state = Arc::new(Mutex::new(State {
             policy: StopPolicy::new(main, getpid().as_raw(), timeout),
@@ -55,7 +58,33 @@ impl SignalThread {
         std::thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || receive(&shared))?;
-        Ok(Self { state })
+        Ok(Self { state, stops_along })
+    }
+
+    /// The command has stopped by this signal: we do as it has, unless it has gone on meanwhile.
+    ///
+    /// Where the command is in our process group, a shell watches us in its place, and makes
+    /// both go on by a signal to the group. One with a group of its own goes on by a signal to
+    /// itself, and we must not stand still then.
+    pub fn stop_along(&self, signal: i32, has_gone_on: impl Fn() -> bool) {
+        if !self.stops_along {
+            return;
+        }
+        let stop = ComingStop::prepare(signal);
+        // What went on before the stop was prepared for is told by the next news of it.
+        let until = Instant::now() + SETTLING;
+        while Instant::now() < until {
+            if has_gone_on() {
+                return;
+            }
+            std::thread::sleep(SETTLING_STEP);
+        }
+        stop.stop();
+    }
+
+    /// The command has ended.
+    pub fn on_end(&mut self, main: Tid) {
+        self.on_change(main, false);
     }
 
     /// Nothing is left to be signalled.
@@ -85,16 +114,7 @@ impl Watcher for SignalThread {
         if sys::is_init() || tid != lock(&self.state).main {
             return;
         }
-        let stop = ComingStop::prepare(signal);
-        // What went on before the stop was prepared for is told by the next news of it.
-        let until = Instant::now() + SETTLING;
-        while Instant::now() < until {
-            if sys::has_news(tid) {
-                return;
-            }
-            std::thread::sleep(SETTLING_STEP);
-        }
-        stop.stop();
+        self.stop_along(signal, || sys::has_news(tid));
     }
 }
 
@@ -145,7 +165,8 @@ impl State {
     /// Nobody is left to be signalled but us.
     fn hurry_up(&self, received: Option<&Received>) {
         let asked = received.is_some_and(|received| is_stop_request(received.signal));
-        if asked && !self.hurry.swap(true, Ordering::Relaxed) {
+        let hurry = self.hurry.as_ref().filter(|_| asked);
+        if hurry.is_some_and(|hurry| !hurry.swap(true, Ordering::Relaxed)) {
             tracing::warn!(
                 "another stop signal: the outputs are written whole, but not waited for until \
                  they are on the disk"

@@ -63,7 +63,7 @@ fn testify(channel: OwnedFd) -> ! {
     let _ = prctl::set_name(c"signal-witness");
     let _ = prctl::set_pdeathsig(Signal::SIGKILL);
     // The application's pipes must see their end without it.
-    if sys::close_all_but(channel.as_raw_fd()).is_err() {
+    if sys::close_all_but(&[channel.as_raw_fd()]).is_err() {
         sys::exit_now(1);
     }
     let mut channel = File::from(channel);

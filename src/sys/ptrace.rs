@@ -32,25 +32,53 @@ pub fn fork() -> nix::Result<Option<Tid>> {
     }
 }
 
+/// Forks a child that its parent's wait(2) does not show and whose end sends no signal: only who
+/// waits with `__WALL` meets it. The child gets `None`, the parent the child's ID.
+///
+/// The C library does not hear of this fork. It keeps the parent's thread ID for the child's first
+/// thread, so that one must ask [`super::own_thread`] for its own.
+///
+/// # Errors
+/// What clone(2) says.
+pub fn fork_unseen() -> nix::Result<Option<Tid>> {
+    let nothing: libc::c_ulong = 0;
+    // SAFETY: without flags clone(2) is fork(2) with no signal at the child's end. Callers have no
+    // other thread, so no lock is held in the copy, and nothing is shared with it.
+    let result =
+        unsafe { libc::syscall(libc::SYS_clone, nothing, nothing, nothing, nothing, nothing) };
+    match result {
+        -1 => Err(Errno::last()),
+        0 => Ok(None),
+        child => Ok(Some(child as Tid)),
+    }
+}
+
 /// Ends a forked child at once, running no destructor and flushing no buffer of its parent's.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: _exit takes any number and does not return.
     unsafe { libc::_exit(code) }
 }
 
-/// Closes every descriptor but this one.
+/// Closes every descriptor but these.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
-pub fn close_all_but(kept: RawFd) -> std::io::Result<()> {
+pub fn close_all_but(kept: &[RawFd]) -> std::io::Result<()> {
     let open: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect();
-    for fd in open.into_iter().filter(|fd| *fd != kept) {
+    for fd in open.into_iter().filter(|fd| !kept.contains(fd)) {
         // SAFETY: callers are forked children that use nothing but `kept` from now on.
         unsafe { libc::close(fd) };
     }
     Ok(())
+}
+
+/// Lets this process trace us where Yama asks for that, since it is no ancestor of ours
+/// (prctl(2), PR_SET_PTRACER).
+pub fn permit_tracer(tracer: Tid) {
+    // SAFETY: plain numbers. Without Yama it is refused, and not needed.
+    unsafe { libc::prctl(libc::PR_SET_PTRACER, tracer) };
 }
 
 /// Takes ownership of a descriptor that recvmsg(2) has just made for us.
@@ -78,17 +106,38 @@ pub fn wait_any(block: bool) -> nix::Result<Option<(Tid, WaitStatus)>> {
 
 /// Whether waitpid(2) has something to tell of this child, which is left to it.
 pub fn has_news(child: Tid) -> bool {
-    peek(child).is_ok_and(|news| news)
+    peek(child, libc::WSTOPPED).is_ok_and(|news| news)
+}
+
+/// Whether a child that somebody else traces has gone on or ended since it stopped.
+pub fn has_gone_on(child: Tid) -> bool {
+    peek(child, libc::WCONTINUED).is_ok_and(|news| news)
+}
+
+/// Waits for a child that somebody else traces to stop, go on or end, as its parent sees it.
+///
+/// # Errors
+/// ECHILD when it is none of ours.
+pub fn wait_as_parent(child: Tid) -> nix::Result<WaitStatus> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is a valid place for the one word that the kernel writes.
+        match unsafe { libc::waitpid(child, &raw mut status, libc::WUNTRACED | libc::WCONTINUED) } {
+            -1 if Errno::last() == Errno::EINTR => {}
+            -1 => return Err(Errno::last()),
+            _ => return Ok(status),
+        }
+    }
 }
 
 /// Whether this is a child of ours that was not reaped.
 pub fn is_child(pid: Tid) -> bool {
-    peek(pid).is_ok()
+    peek(pid, libc::WSTOPPED).is_ok()
 }
 
-/// waitid(2) that takes nothing away.
-fn peek(child: Tid) -> nix::Result<bool> {
-    let flags = libc::WEXITED | libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+/// waitid(2) for its end or this, that takes nothing away.
+fn peek(child: Tid, what: i32) -> nix::Result<bool> {
+    let flags = libc::WEXITED | what | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
     // SAFETY: an all-zero siginfo is a valid value, and the kernel only writes to it.
     unsafe {
         let mut info: libc::siginfo_t = std::mem::zeroed();
@@ -119,6 +168,25 @@ pub fn wait_for(child: Tid) -> nix::Result<()> {
 /// EPERM where the kernel or the container forbids it.
 pub fn seize(tid: Tid) -> nix::Result<()> {
     request(libc::PTRACE_SEIZE as Request, tid, 0, OPTIONS as usize)
+}
+
+/// As [`seize`], and this process, its threads, and what it starts stop once more when they end
+/// (PTRACE_O_TRACEEXIT), a SIGKILL from outside included.
+///
+/// # Errors
+/// As [`seize`].
+pub fn seize_to_the_end(tid: Tid) -> nix::Result<()> {
+    let options = OPTIONS | libc::PTRACE_O_TRACEEXIT;
+    request(libc::PTRACE_SEIZE as Request, tid, 0, options as usize)
+}
+
+/// Undoes what is more in [`seize_to_the_end`] than in [`seize`], for a stopped tracee that has
+/// inherited it.
+///
+/// # Errors
+/// As [`resume`].
+pub fn spare_exit_stop(tid: Tid) -> nix::Result<()> {
+    request(libc::PTRACE_SETOPTIONS as Request, tid, 0, OPTIONS as usize)
 }
 
 /// PTRACE_SEIZE of a process that is not ours: it does not die with us.

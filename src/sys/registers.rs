@@ -53,6 +53,30 @@ pub fn to_call_again(saved: &Registers) -> Registers {
     registers
 }
 
+/// Has a thread that is stopped before a system call make none, and find this result.
+///
+/// # Errors
+/// As [`registers`].
+#[cfg(target_arch = "x86_64")]
+pub fn skip_call(tid: Tid, result: i64) -> nix::Result<()> {
+    let mut registers = registers(tid)?;
+    registers.orig_rax = u64::MAX;
+    registers.rax = result as u64;
+    set_registers(tid, registers)
+}
+
+/// Has a thread that is stopped before a system call make none, and find this result.
+///
+/// # Errors
+/// As [`registers`].
+#[cfg(target_arch = "aarch64")]
+pub fn skip_call(tid: Tid, result: i64) -> nix::Result<()> {
+    let mut registers = registers(tid)?;
+    registers.regs[0] = result as u64;
+    set_registers(tid, registers)?;
+    super::ptrace::set_system_call(tid, -1)
+}
+
 /// The code segment of 32-bit programs on x86_64.
 #[cfg(target_arch = "x86_64")]
 const CODE_32: u64 = 0x23;

@@ -98,9 +98,14 @@ fn change_mask(how: i32, mask: Mask) -> Mask {
 
 /// In the child before exec: mask and dispositions as micropacker itself was given them.
 pub fn reset_for_child(saved: &SavedSignals) {
-    set_disposition(libc::SIGPIPE, SIGPIPE_WAS_IGNORED.load(Ordering::Relaxed));
+    restore_sigpipe();
     set_disposition(libc::SIGCHLD, saved.sigchld_ignored);
     change_mask(libc::SIG_SETMASK, saved.mask);
+}
+
+/// Before exec: SIGPIPE as micropacker itself was given it.
+pub fn restore_sigpipe() {
+    set_disposition(libc::SIGPIPE, SIGPIPE_WAS_IGNORED.load(Ordering::Relaxed));
 }
 
 /// A signal that was sent to us, with all that came along (sigaction(2), "siginfo_t").
@@ -215,7 +220,7 @@ impl Drop for ComingStop {
 /// Sends a signal to this thread alone.
 fn signal_self(signal: i32) {
     // SAFETY: plain numbers; the kernel checks them.
-    unsafe { libc::syscall(libc::SYS_tkill, libc::gettid(), signal) };
+    unsafe { libc::syscall(libc::SYS_tkill, own_thread(), signal) };
 }
 
 /// Ends this process by a signal, without a core file, as the application was: a shell that
@@ -238,10 +243,29 @@ pub fn send_signal(pid: Tid, signal: i32) -> nix::Result<()> {
     Errno::result(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
+/// This thread's ID. The C library's own may be wrong, see [`super::fork_unseen`].
+pub fn own_thread() -> Tid {
+    // SAFETY: no arguments, and it never fails.
+    unsafe { libc::syscall(libc::SYS_gettid) as Tid }
+}
+
+/// The signal that a tracee has stopped for, before it gets it (PTRACE_GETSIGINFO).
+///
+/// # Errors
+/// ESRCH when it was killed meanwhile, EINVAL in a stop for no signal.
+pub fn signal_of_stop(tid: Tid) -> nix::Result<Received> {
+    nix::sys::ptrace::getsiginfo(nix::unistd::Pid::from_raw(tid)).map(Received::new)
+}
+
+/// Whether a thread is one of this process's.
+pub fn is_thread_of(leader: Tid, tid: Tid) -> bool {
+    // SAFETY: plain numbers; signal 0 sends nothing.
+    let found = unsafe { libc::syscall(libc::SYS_tgkill, leader, tid, 0) };
+    found == 0 || Errno::last() != Errno::ESRCH
+}
+
 /// Whether this thread is the first of its process: tgkill(2) with no signal finds a thread only
 /// under its own process.
 pub fn leads_a_process(tid: Tid) -> bool {
-    // SAFETY: plain numbers; signal 0 sends nothing.
-    let found = unsafe { libc::syscall(libc::SYS_tgkill, tid, tid, 0) };
-    found == 0 || Errno::last() != Errno::ESRCH
+    is_thread_of(tid, tid)
 }

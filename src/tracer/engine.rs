@@ -2,10 +2,12 @@
 
 mod admit;
 mod choose;
+mod ending;
 mod follow;
 mod notify;
+mod shielded;
 mod threads;
 
 pub use choose::{Capabilities, Choice, Engine, Wish, choose, probe};
-pub use follow::{Follower, Outcome, Watcher};
+pub use follow::{Follower, Outcome, Pause, Watcher};
 pub use notify::serve;

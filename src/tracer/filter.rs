@@ -1,7 +1,8 @@
 //! The seccomp filter: only calls that name files leave the kernel's fast path.
 
+use super::shield;
 use super::syscall::{Abi, Shape};
-use crate::sys::{Filter, Instruction};
+use crate::sys::{Filter, Instruction, Tid};
 
 /// What the filter does with a call that names files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Policy {
     /// io_uring_setup(2) works, and counts as a call that names files. Otherwise it gets ENOSYS,
     /// as on a kernel without it: what is opened through a ring would not be seen.
     pub allow_io_uring: bool,
+    /// The tracer, where the command's kill(2) must not reach it; such calls stop under ptrace.
+    pub shielded: Option<Tid>,
 }
 
 const LOAD_WORD: u16 = 0x20;
@@ -98,8 +101,35 @@ fn calls_of(abi: Abi, policy: Policy) -> Vec<Instruction> {
         body.push(jump(JUMP_EQUAL, *number, 0, verdict.len() as u8));
         body.extend(verdict);
     }
+    if let Some(tracer) = policy.shielded {
+        let verdict = if_reaching(tracer);
+        body.push(jump(
+            JUMP_EQUAL,
+            shield::number(abi),
+            0,
+            verdict.len() as u8,
+        ));
+        body.extend(verdict);
+    }
     body.push(give(RET_ALLOW));
     body
+}
+
+/// kill(2) of the tracer, by a signal that it can do nothing about.
+fn if_reaching(tracer: Tid) -> Vec<Instruction> {
+    let [one, other] = shield::SIGNALS.map(|signal| signal as u32);
+    let [first, second, third] = shield::targets(tracer).map(|(pid, _)| pid as u32);
+    vec![
+        load(low_half_of_argument(1)),
+        jump(JUMP_EQUAL, one, 1, 0),
+        jump(JUMP_EQUAL, other, 0, 4),
+        load(low_half_of_argument(0)),
+        jump(JUMP_EQUAL, first, 3, 0),
+        jump(JUMP_EQUAL, second, 2, 0),
+        jump(JUMP_EQUAL, third, 1, 0),
+        give(RET_ALLOW),
+        give(RET_TRACE),
+    ]
 }
 
 /// prctl(PR_SET_DUMPABLE, 0): SUID_DUMP_DISABLE.
@@ -166,6 +196,7 @@ mod tests {
             hit,
             watch_identity,
             allow_io_uring: false,
+            shielded: None,
         }
     }
 
@@ -214,6 +245,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn only_kills_that_reach_a_shielded_tracer_stop() {
+        const KILL: u32 = 62;
+        const EVERYBODY: u64 = u64::MAX;
+        let of = |shielded, pid: u64, signal| {
+            let policy = Policy {
+                shielded,
+                ..policy(Verdict::Notify, false)
+            };
+            let filter = program(&[Abi::X86_64], policy);
+            let args = [pid, signal, 0, 0, 0, 0];
+            run(&filter, Abi::X86_64.audit_arch(), KILL, args)
+        };
+        for signal in [9, 19] {
+            for pid in [EVERYBODY, 7, -7_i64 as u64, -7_i32 as u32 as u64] {
+                assert_eq!(of(Some(7), pid, signal), RET_TRACE);
+                assert_eq!(of(None, pid, signal), RET_ALLOW);
+            }
+            assert_eq!(of(Some(7), 8, signal), RET_ALLOW);
+            assert_eq!(of(Some(7), 0, signal), RET_ALLOW);
+        }
+        assert_eq!(of(Some(7), EVERYBODY, 15), RET_ALLOW);
     }
 
     #[test]

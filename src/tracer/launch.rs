@@ -1,6 +1,8 @@
 //! Starting the command as a tracee: seized before it runs, filtered before it execs, and
 //! otherwise exactly what it would have been.
 
+pub mod inverted;
+
 use super::engine::{Choice, Engine};
 use super::filter::{self, Policy, Verdict};
 use super::syscall::Abi;
@@ -73,36 +75,104 @@ pub fn launch(
     signals: &SavedSignals,
     session: &Session,
 ) -> Result<Launched, LaunchError> {
-    let (ours, theirs) = socketpair(
-        AddressFamily::Unix,
-        SockType::SeqPacket,
-        None,
-        SockFlag::SOCK_CLOEXEC,
-    )
-    .map_err(LaunchError::Start)?;
-    let Some(pid) = sys::fork().map_err(LaunchError::Start)? else {
-        drop(ours);
-        session.begin();
-        run_child(command, choice, signals, &theirs);
-    };
-    drop(theirs);
-    let launched = attach(pid, &ours, choice);
-    match launched {
-        Ok(listener) => Ok(Launched {
+    Line::new()?
+        .start(command, choice, signals, session, None)?
+        .attach(choice)
+}
+
+/// Between a command's process and its tracer, before either of them is there: both may be
+/// children of a third.
+pub struct Line {
+    ours: OwnedFd,
+    theirs: OwnedFd,
+}
+
+impl Line {
+    /// # Errors
+    /// [`LaunchError::Start`].
+    pub fn new() -> Result<Self, LaunchError> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC,
+        )
+        .map_err(LaunchError::Start)?;
+        Ok(Self { ours, theirs })
+    }
+
+    /// Starts the command's process as a child of this one. It waits to be seized: by us, or by
+    /// the process `tracer`.
+    ///
+    /// # Errors
+    /// [`LaunchError::Start`].
+    pub fn start(
+        self,
+        command: &Command,
+        choice: &Choice,
+        signals: &SavedSignals,
+        session: &Session,
+        tracer: Option<Tid>,
+    ) -> Result<Seizable, LaunchError> {
+        // fork(2) clears it.
+        let parent_death = nix::sys::prctl::get_pdeathsig().ok().flatten();
+        let Some(pid) = sys::fork().map_err(LaunchError::Start)? else {
+            drop(self.ours);
+            if let Some(tracer) = tracer {
+                sys::permit_tracer(tracer);
+            }
+            session.begin();
+            let _ = nix::sys::prctl::set_pdeathsig(parent_death);
+            run_child(command, choice, signals, &self.theirs);
+        };
+        Ok(self.to(pid))
+    }
+
+    /// The tracer's end of it, where somebody else has started the command's process.
+    pub fn to(self, pid: Tid) -> Seizable {
+        Seizable {
             pid,
-            listener,
-            channel: ours,
-        }),
-        Err(error) => {
-            let _ = sys::send_signal(pid, libc::SIGKILL);
-            let _ = sys::wait_for(pid);
-            Err(error)
+            channel: self.ours,
         }
     }
 }
 
-fn attach(pid: Tid, channel: &OwnedFd, choice: &Choice) -> Result<Option<Listener>, LaunchError> {
-    sys::seize(pid).map_err(|errno| match own_tracer() {
+/// A command's process that waits to be seized. It ends when nobody is left who could.
+pub struct Seizable {
+    /// The process.
+    pub pid: Tid,
+    channel: OwnedFd,
+}
+
+impl Seizable {
+    /// Makes it a tracee of this thread, and has it install its filter.
+    ///
+    /// # Errors
+    /// It has ended then.
+    pub fn attach(self, choice: &Choice) -> Result<Launched, LaunchError> {
+        let Self { pid, channel } = self;
+        match attach(pid, &channel, choice, sys::seize) {
+            Ok(listener) => Ok(Launched {
+                pid,
+                listener,
+                channel,
+            }),
+            Err(error) => {
+                let _ = sys::send_signal(pid, libc::SIGKILL);
+                let _ = sys::wait_for(pid);
+                Err(error)
+            }
+        }
+    }
+}
+
+fn attach(
+    pid: Tid,
+    channel: &OwnedFd,
+    choice: &Choice,
+    seize: fn(Tid) -> nix::Result<()>,
+) -> Result<Option<Listener>, LaunchError> {
+    seize(pid).map_err(|errno| match tracer_of(pid) {
         Some(tracer) => LaunchError::Traced(tracer),
         None => LaunchError::Ptrace(errno),
     })?;
@@ -127,9 +197,14 @@ fn attach(pid: Tid, channel: &OwnedFd, choice: &Choice) -> Result<Option<Listene
     }
 }
 
-/// Who traces us, if anybody (proc_pid_status(5)).
+/// Who traces us, if anybody.
 pub fn own_tracer() -> Option<Tid> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    tracer_of(std::process::id() as Tid)
+}
+
+/// Who traces a process, if anybody (proc_pid_status(5)).
+pub fn tracer_of(pid: Tid) -> Option<Tid> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("TracerPid:"))?;
@@ -151,12 +226,23 @@ impl Launched {
     }
 }
 
+/// Becomes the command, where others follow this process already. Comes back with what
+/// execve(2) said.
+pub fn become_command(command: &Command) -> Errno {
+    sys::restore_sigpipe();
+    sys::close_streams_as_at_start();
+    let Err(errno) = nix::unistd::execve(&command.file, &command.argv, &command.env);
+    errno
+}
+
 /// The child's side, up to execve(2).
 fn run_child(command: &Command, choice: &Choice, signals: &SavedSignals, channel: &OwnedFd) -> ! {
-    // Seized now.
-    hear(channel);
+    // Seized now, or never.
+    if hear(channel).is_none() {
+        sys::exit_now(1);
+    }
     if choice.engine != Engine::SyscallStop {
-        match filter_self(choice) {
+        match filter_self(choice, None) {
             Ok(listener) => tell(channel, READY, 0, listener.as_ref()),
             Err(errno) => {
                 tell(channel, FILTER_FAILED, errno as i32, None);
@@ -166,12 +252,13 @@ fn run_child(command: &Command, choice: &Choice, signals: &SavedSignals, channel
     }
     hear(channel);
     sys::reset_for_child(signals);
+    sys::close_streams_as_at_start();
     let Err(errno) = nix::unistd::execve(&command.file, &command.argv, &command.env);
     tell(channel, EXEC_FAILED, errno as i32, None);
     sys::exit_now(1)
 }
 
-fn filter_self(choice: &Choice) -> nix::Result<Option<Listener>> {
+fn filter_self(choice: &Choice, shielded: Option<Tid>) -> nix::Result<Option<Listener>> {
     if choice.set_no_new_privs {
         nix::sys::prctl::set_no_new_privs()?;
     }
@@ -188,6 +275,7 @@ fn filter_self(choice: &Choice) -> nix::Result<Option<Listener>> {
         hit,
         watch_identity: choice.keep_visible,
         allow_io_uring: choice.allow_io_uring,
+        shielded,
     };
     sys::install_filter(&filter::program(&Abi::HERE, policy), mode)
 }

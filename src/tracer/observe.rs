@@ -2,7 +2,7 @@
 //! known already ends without a word to anybody.
 
 mod bypass;
-mod created;
+mod changes;
 mod cwds;
 mod exec;
 mod intent;
@@ -10,6 +10,7 @@ mod places;
 mod sockets;
 #[cfg(test)]
 mod tests;
+mod uses;
 mod visitors;
 
 use super::gains::Hindrance;
@@ -19,13 +20,16 @@ use super::tracees::{Link, NoLink, Tracees};
 use crate::event::Event;
 use crate::image_fs::ImageFs;
 use crate::image_path::ImagePath;
-use crate::recording::{Access, Exec, Loss, Origin, Place};
+use crate::past::Past;
+use crate::recording::{Access, Exec, Loss, Place};
 use crate::sys::Tid;
-use created::Created;
+pub use changes::Keeper;
+use changes::Nothing;
 use cwds::Cwds;
 use intent::Intent;
-use places::within;
+use places::{base_of, placed, within};
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Decides what each call uses. One thread at a time feeds it.
 pub struct Observer<T> {
@@ -33,8 +37,14 @@ pub struct Observer<T> {
     fs: Box<dyn ImageFs + Send>,
     emit: Box<dyn FnMut(Event) + Send>,
     /// Paths as they were spelled, relative ones behind their directory, and how they were used.
-    known: HashMap<Vec<u8>, Access>,
-    created: Created,
+    known: HashMap<Vec<u8>, Known>,
+    /// What was told of paths by where they were when the trace began.
+    told: HashMap<ImagePath, Access>,
+    /// How often something was renamed or removed that a known path may lead through or to: what
+    /// was known before is looked at again.
+    upheavals: u32,
+    past: Arc<Mutex<Past>>,
+    keeper: Box<dyn Keeper + Send>,
     /// What each thread has asked to execute last.
     asked: HashMap<Tid, Place>,
     /// What each thread runs, where somebody had to be told.
@@ -48,6 +58,14 @@ pub struct Observer<T> {
     hindrance: Hindrance,
     path: Vec<u8>,
     key: Vec<u8>,
+}
+
+/// How a path was used that is known.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    access: Access,
+    /// [`Observer::upheavals`] when it was last looked at.
+    upheavals: u32,
 }
 
 /// `AT_FDCWD`, as the low half of an argument holds it.
@@ -65,7 +83,10 @@ impl<T: Tracees> Observer<T> {
             fs,
             emit,
             known: HashMap::new(),
-            created: Created::default(),
+            told: HashMap::new(),
+            upheavals: 0,
+            past: Arc::default(),
+            keeper: Box::new(Nothing),
             asked: HashMap::new(),
             runs: HashMap::new(),
             programs: HashSet::new(),
@@ -82,6 +103,15 @@ impl<T: Tracees> Observer<T> {
     #[must_use]
     pub fn without_filter(mut self) -> Self {
         self.behind_filter = false;
+        self
+    }
+
+    /// Originals are given to `keeper` before they change. `past` is shared with others who are
+    /// told of changes.
+    #[must_use]
+    pub fn keeping(mut self, past: Arc<Mutex<Past>>, keeper: Box<dyn Keeper + Send>) -> Self {
+        self.past = past;
+        self.keeper = keeper;
         self
     }
 
@@ -119,15 +149,6 @@ impl<T: Tracees> Observer<T> {
         self.cwds.forget(tid);
     }
 
-    /// A thread has become one that we may not look at.
-    pub fn on_hidden(&mut self, tid: Tid) {
-        let program = self.program_of(tid);
-        self.lose(format!(
-            "what {program} uses after it has changed its IDs or as a program it may not read: it \
-             may not be looked at; run the container with --cap-add SYS_PTRACE"
-        ));
-    }
-
     /// A thread is about to make this call.
     pub fn on_call(&mut self, tid: Tid, call: &'static Call, args: &[u64; 6]) {
         match call.shape {
@@ -136,7 +157,18 @@ impl<T: Tracees> Observer<T> {
                     self.on_path_argument(tid, call, argument, args);
                 }
             }
+            Shape::Mounts(paths) => {
+                for argument in paths {
+                    self.on_path_argument(tid, call, argument, args);
+                }
+                self.tracees.on_mounting();
+            }
             Shape::Descriptor(access) => self.on_descriptor(tid, call, args[0] as i32, access),
+            Shape::Rename(names, flags) => {
+                let flags = flags.map_or(0, |flags| args[usize::from(flags)]);
+                self.on_rename(tid, call, &names, flags, args);
+            }
+            Shape::Link(names) => self.on_link(tid, call, &names, args),
             Shape::Address(deed) => self.on_address(tid, call, deed, args[1], args[2]),
             Shape::Socketcall => self.on_socketcall(tid, call, args),
             Shape::Namespace => self.on_namespace(tid, call, args),
@@ -161,11 +193,13 @@ impl<T: Tracees> Observer<T> {
             tracees.read(tid, at, buffer)
         }) {
             let intent = self.intent(tid, argument.deed, args);
-            let fd = match argument.base {
-                Base::Cwd => AT_FDCWD,
-                Base::Fd(index) => args[usize::from(index)] as i32,
-            };
-            self.on_path(tid, call, fd, &path, intent);
+            self.on_path(tid, call, base_of(argument, args), &path, intent);
+        } else if let (0, Base::Fd(_), Deed::Use(access, _)) =
+            (address, argument.base, argument.deed)
+            && access.contains(Access::CHANGE)
+        {
+            // utimensat(2): without a path it changes the open file.
+            self.on_descriptor(tid, call, base_of(argument, args), access);
         } else if address != 0 && self.tracees.is_refused(tid) {
             self.lose_hidden(tid, call, "paths");
         }
@@ -176,6 +210,9 @@ impl<T: Tracees> Observer<T> {
         if path.is_empty() {
             if intent.access.contains(Access::EXEC) && intent.empty_is_descriptor {
                 self.asked.remove(&tid);
+            }
+            if intent.empty_is_descriptor && intent.level().is_some() {
+                self.on_descriptor(tid, call, fd, intent.access);
             }
             return;
         }
@@ -222,22 +259,15 @@ impl<T: Tracees> Observer<T> {
         }
         self.key.extend_from_slice(path);
         let known = !intent.removes
-            && self
-                .known
-                .get(&self.key)
-                .is_some_and(|known| known.covers(intent.access));
+            && self.known.get(&self.key).is_some_and(|known| {
+                known.upheavals == self.upheavals && known.access.covers(intent.access)
+            });
         let executes = intent.access.contains(Access::EXEC);
         let enters_unseen = intent.access.contains(Access::ENTER) && self.cwds.tracks(tid);
         if known && !executes && !enters_unseen {
             return;
         }
-        let place = match (root, directory) {
-            (None, None) => ImagePath::new(path).map(Place::at),
-            (None, Some(directory)) => directory.join(path).map(Place::at),
-            (Some(root), None) => ImagePath::new(path).map(|path| Place { root, path }),
-            (Some(root), Some(directory)) => within(&root, directory)
-                .and_then(|directory| directory.join(path).map(|path| Place { root, path })),
-        };
+        let place = placed(root, directory, path);
         let Some(place) = place else { return };
         if intent.access.contains(Access::ENTER) && call.name != "chroot" {
             self.on_enter(tid, &place);
@@ -246,84 +276,26 @@ impl<T: Tracees> Observer<T> {
             self.asked.insert(tid, place.clone());
         }
         if !known && self.on_place(tid, call, place, intent) {
-            *self.known.entry(self.key.clone()).or_default() |= intent.access;
+            let key = std::mem::take(&mut self.key);
+            self.know(&key, intent.access);
+            self.key = key;
         }
     }
 
-    /// Notes a path that is not known yet. True when it is there and was there before us: the
-    /// next use of it tells nothing new.
-    fn on_place(&mut self, tid: Tid, call: &'static Call, place: Place, intent: Intent) -> bool {
-        let follow = !intent.access.contains(Access::NO_FOLLOW);
-        if !self.exists(&place, follow) {
-            if intent.creates {
-                self.on_creation(tid, call, place, intent.access);
-            }
-            return false;
+    fn know(&mut self, key: &[u8], access: Access) {
+        let upheavals = self.upheavals;
+        let known = self.known.entry(key.to_vec()).or_default();
+        if known.upheavals != upheavals {
+            *known = Known {
+                access: Access::default(),
+                upheavals,
+            };
         }
-        if !intent.removes && self.created.is_empty() {
-            self.tell_use(tid, call, place, intent.access);
-            return true;
-        }
-        let walk = crate::image_fs::walk_in(&*self.fs, &place.root, &place.path, follow);
-        let created = walk
-            .end
-            .as_ref()
-            .is_ok_and(|(path, _)| self.created.contains(path));
-        if intent.removes && !created && walk.end.is_ok() {
-            (self.emit)(Event::Removed(walk.last));
-        }
-        // What is made and used over and over must not fill the memory, nor the recording.
-        if created && walk.links.is_empty() {
-            return false;
-        }
-        self.tell_use(tid, call, place, intent.access);
-        !created
+        known.access |= access;
     }
 
-    fn on_creation(&mut self, tid: Tid, call: &'static Call, place: Place, access: Access) {
-        let follow = !access.contains(Access::NO_FOLLOW);
-        let walk = crate::image_fs::walk_in(&*self.fs, &place.root, &place.path, follow);
-        if walk.end.is_ok() || self.created.contains(&walk.last) {
-            return;
-        }
-        // The directories and links on the way had to be there.
-        let parent = walk.last.parent();
-        if walk.links.is_empty() {
-            if let Some(parent) = parent.filter(|parent| !self.created.contains(parent)) {
-                let seen = self.known.entry(parent.as_bytes().to_vec()).or_default();
-                if !seen.covers(Access::ENTER) {
-                    *seen |= Access::ENTER;
-                    self.tell_use(tid, call, Place::at(parent), Access::ENTER);
-                }
-            }
-        } else {
-            self.tell_use(tid, call, place, access);
-        }
-        (self.emit)(Event::Created(walk.last.clone()));
-        self.created.insert(walk.last, &*self.fs);
-    }
-
-    fn on_descriptor(&mut self, tid: Tid, call: &'static Call, fd: i32, access: Access) {
-        let directory = match self.tracees.link(tid, Link::Fd(fd)) {
-            Ok(directory) => directory,
-            Err(NoLink::Nothing) => return,
-            Err(NoLink::Forbidden) => return self.lose_hidden(tid, call, "directories"),
-        };
-        if !directory.as_bytes().starts_with(b"/proc/") {
-            self.on_spelled(
-                tid,
-                call,
-                None,
-                None,
-                directory.as_bytes(),
-                Intent {
-                    access,
-                    creates: false,
-                    removes: false,
-                    empty_is_descriptor: false,
-                },
-            );
-        }
+    fn past(&self) -> MutexGuard<'_, Past> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn on_namespace(&mut self, tid: Tid, call: &'static Call, args: &[u64; 6]) {
@@ -352,25 +324,14 @@ impl<T: Tracees> Observer<T> {
         }
     }
 
-    fn tell_use(&mut self, tid: Tid, call: &'static Call, place: Place, access: Access) {
-        let program = self.runs_now(tid);
-        (self.emit)(Event::Used {
-            place,
-            access,
-            origin: Origin {
-                pid: tid,
-                program,
-                call: call.name.into(),
-            },
-        });
-    }
-
     fn runs_now(&mut self, tid: Tid) -> Option<ImagePath> {
-        let tracees = &mut self.tracees;
-        self.runs
-            .entry(tid)
-            .or_insert_with(|| tracees.link(tid, Link::Program).ok())
-            .clone()
+        if let Some(known) = self.runs.get(&tid) {
+            return known.clone();
+        }
+        let program = self.tracees.link(tid, Link::Program).ok();
+        let program = program.map(|program| self.then_of(&program).unwrap_or(program));
+        self.runs.insert(tid, program.clone());
+        program
     }
 
     /// For messages: equal ones are counted, so they name programs, not processes.

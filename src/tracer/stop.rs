@@ -21,6 +21,8 @@ pub enum Stop {
     Group(i32),
     /// The stop that follows PTRACE_SEIZE of a new child, or a group's continuation.
     Trap,
+    /// It is about to end (PTRACE_O_TRACEEXIT); the message is its wait status.
+    Exiting,
     /// Another event, of which nothing follows.
     Other,
 }
@@ -69,6 +71,7 @@ impl Stop {
             }
             libc::PTRACE_EVENT_EXEC => Self::Exec,
             libc::PTRACE_EVENT_SECCOMP => Self::Seccomp,
+            libc::PTRACE_EVENT_EXIT => Self::Exiting,
             libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => Self::Group(signal),
             libc::PTRACE_EVENT_STOP => Self::Trap,
             _ => Self::Other,
@@ -77,7 +80,7 @@ impl Stop {
 
     /// Whether PTRACE_GETEVENTMSG has something to tell.
     pub fn has_message(self) -> bool {
-        matches!(self, Self::Spawned | Self::Exec)
+        matches!(self, Self::Spawned | Self::Exec | Self::Exiting)
     }
 }
 

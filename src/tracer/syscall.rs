@@ -86,10 +86,6 @@ pub enum Deed {
     Create,
     /// Takes the name away.
     Remove,
-    /// Takes the name away and makes that of the next path.
-    RenameFrom,
-    /// Makes or replaces the name.
-    RenameTo,
 }
 
 /// One path of a call.
@@ -108,8 +104,14 @@ pub struct PathArgument {
 pub enum Shape {
     /// By paths.
     Paths(&'static [PathArgument]),
-    /// By an open descriptor of a directory in the first argument.
+    /// By paths, and the mounts are others afterwards.
+    Mounts(&'static [PathArgument]),
+    /// By an open descriptor in the first argument.
     Descriptor(Access),
+    /// By an old and a new name; the flags of renameat2(2) in this argument.
+    Rename([PathArgument; 2], Option<u8>),
+    /// By an old and a new name, which both stay.
+    Link([PathArgument; 2]),
     /// By a `struct sockaddr` in the second argument, its length in the third.
     Address(Deed),
     /// socketcall(2) of 32-bit x86: bind and connect behind an array of arguments.
@@ -155,6 +157,7 @@ const fn at_fd(fd: u8, path: u8, deed: Deed) -> PathArgument {
 const PROBE: Deed = Deed::Use(Access::PROBE, Follow::Yes);
 const LOOK: Deed = Deed::Use(Access::PROBE, Follow::No);
 const CHANGE: Deed = Deed::Use(Access::CHANGE, Follow::Yes);
+const TRUNCATE: Deed = Deed::Use(Access::CHANGE.with(Access::WRITE), Follow::Yes);
 const CHANGE_LINK: Deed = Deed::Use(Access::CHANGE, Follow::No);
 const ENTER: Deed = Deed::Use(Access::ENTER, Follow::Yes);
 
@@ -171,7 +174,10 @@ macro_rules! calls {
         &[$(Call { name: $name, shape: calls!(@ $shape $($argument),*) }),*]
     };
     (@ paths $($argument:expr),*) => { Shape::Paths(&[$($argument),*]) };
+    (@ mounts $($argument:expr),*) => { Shape::Mounts(&[$($argument),*]) };
     (@ descriptor $access:expr) => { Shape::Descriptor($access) };
+    (@ rename $from:expr, $to:expr, $flags:expr) => { Shape::Rename([$from, $to], $flags) };
+    (@ link $from:expr, $to:expr) => { Shape::Link([$from, $to]) };
     (@ address $deed:expr) => { Shape::Address($deed) };
     (@ socketcall) => { Shape::Socketcall };
     (@ namespace) => { Shape::Namespace };
@@ -221,21 +227,26 @@ pub const CALLS: &[Call] = calls! {
     "fchdir" descriptor(Access::ENTER);
     "getdents" descriptor(Access::LIST);
     "getdents64" descriptor(Access::LIST);
-    "truncate" paths(at_cwd(0, CHANGE));
-    "truncate64" paths(at_cwd(0, CHANGE));
+    "truncate" paths(at_cwd(0, TRUNCATE));
+    "truncate64" paths(at_cwd(0, TRUNCATE));
     "setxattr" paths(at_cwd(0, CHANGE));
     "lsetxattr" paths(at_cwd(0, CHANGE_LINK));
     "setxattrat" paths(at_fd(0, 1, change_at(2)));
+    "fsetxattr" descriptor(Access::CHANGE);
     "removexattr" paths(at_cwd(0, CHANGE));
     "lremovexattr" paths(at_cwd(0, CHANGE_LINK));
     "removexattrat" paths(at_fd(0, 1, change_at(2)));
+    "fremovexattr" descriptor(Access::CHANGE);
     "chmod" paths(at_cwd(0, CHANGE));
+    "fchmod" descriptor(Access::CHANGE);
     "fchmodat" paths(at_fd(0, 1, CHANGE));
     "fchmodat2" paths(at_fd(0, 1, change_at(3)));
     "chown" paths(at_cwd(0, CHANGE));
     "chown32" paths(at_cwd(0, CHANGE));
     "lchown" paths(at_cwd(0, CHANGE_LINK));
     "lchown32" paths(at_cwd(0, CHANGE_LINK));
+    "fchown" descriptor(Access::CHANGE);
+    "fchown32" descriptor(Access::CHANGE);
     "fchownat" paths(at_fd(0, 1, change_at(4)));
     "utime" paths(at_cwd(0, CHANGE));
     "utimes" paths(at_cwd(0, CHANGE));
@@ -248,19 +259,20 @@ pub const CALLS: &[Call] = calls! {
     "mknodat" paths(at_fd(0, 1, Deed::Create));
     "symlink" paths(at_cwd(1, Deed::Create));
     "symlinkat" paths(at_fd(1, 2, Deed::Create));
-    "link" paths(at_cwd(0, LOOK), at_cwd(1, Deed::Create));
-    "linkat" paths(
+    "link" link(at_cwd(0, LOOK), at_cwd(1, Deed::Create));
+    "linkat" link(
         at_fd(0, 1, Deed::Use(Access::PROBE, Follow::AtFollow(4))), at_fd(2, 3, Deed::Create));
-    "rename" paths(at_cwd(0, Deed::RenameFrom), at_cwd(1, Deed::RenameTo));
-    "renameat" paths(at_fd(0, 1, Deed::RenameFrom), at_fd(2, 3, Deed::RenameTo));
-    "renameat2" paths(at_fd(0, 1, Deed::RenameFrom), at_fd(2, 3, Deed::RenameTo));
+    "rename" rename(at_cwd(0, Deed::Remove), at_cwd(1, Deed::Create), None);
+    "renameat" rename(at_fd(0, 1, Deed::Remove), at_fd(2, 3, Deed::Create), None);
+    "renameat2" rename(at_fd(0, 1, Deed::Remove), at_fd(2, 3, Deed::Create), Some(4));
     "unlink" paths(at_cwd(0, Deed::Remove));
     "unlinkat" paths(at_fd(0, 1, Deed::Remove));
     "rmdir" paths(at_cwd(0, Deed::Remove));
     "connect" address(PROBE);
     "bind" address(Deed::Create);
     "socketcall" socketcall();
-    "mount" paths(at_cwd(1, PROBE));
+    "mount" mounts(at_cwd(1, PROBE));
+    "move_mount" mounts(at_fd(2, 3, PROBE));
     "chroot" namespace();
     "pivot_root" namespace();
     "unshare" namespace();

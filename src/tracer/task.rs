@@ -184,7 +184,7 @@ impl TaskTable {
             }
             Stop::Signal(signal) => (Action::Resume(signal), first),
             Stop::Group(_) => (Action::Listen, first),
-            Stop::Trap | Stop::Other | Stop::Ended(_) => (Action::Resume(0), first),
+            Stop::Trap | Stop::Exiting | Stop::Other | Stop::Ended(_) => (Action::Resume(0), first),
         }
     }
 

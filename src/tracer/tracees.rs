@@ -5,6 +5,8 @@ use super::credentials::as_tracee;
 use super::gains::Privileges;
 use super::holdings;
 use super::memory::Memories;
+use super::served::{Served, SparedFs};
+use crate::image_fs::{HostFs, walk};
 use crate::image_path::ImagePath;
 use crate::sys::Tid;
 use nix::fcntl::{AT_FDCWD, AtFlags};
@@ -57,6 +59,8 @@ pub trait Tracees {
     fn may_gain(&mut self, program: &ImagePath) -> bool;
     /// A new thread is stopped: the time to prepare for reading its memory.
     fn on_start(&mut self, tid: Tid);
+    /// The mounts will be others in a moment.
+    fn on_mounting(&mut self) {}
     /// A thread ended.
     fn on_end(&mut self, tid: Tid);
     /// Whether its program is the file that we see under that name.
@@ -71,6 +75,17 @@ pub trait Tracees {
 #[derive(Default)]
 pub struct ProcTracees {
     memories: Memories,
+    served: Served,
+}
+
+impl ProcTracees {
+    /// Never looks at file systems that the tracees themselves serve.
+    pub fn sparing(served: Served) -> Self {
+        Self {
+            served,
+            ..Self::default()
+        }
+    }
 }
 
 /// What the kernel appends to the name of a file that is gone (proc_pid_fd(5)).
@@ -112,6 +127,11 @@ impl Tracees for ProcTracees {
     }
 
     fn exists(&mut self, path: &[u8], follow: bool) -> bool {
+        if self.served.are_there() {
+            // A link may lead there: it is looked at step by step.
+            let fs = SparedFs::new(HostFs::new("/"), self.served.clone());
+            return ImagePath::new(path).is_some_and(|path| walk(&fs, &path, follow).end.is_ok());
+        }
         let flags = if follow {
             AtFlags::empty()
         } else {
@@ -138,6 +158,9 @@ impl Tracees for ProcTracees {
 
     fn may_gain(&mut self, program: &ImagePath) -> bool {
         use nix::sys::statvfs::{FsFlags, statvfs};
+        if self.served.holds(program) {
+            return false;
+        }
         statvfs(program.as_bytes()).is_ok_and(|fs| !fs.flags().contains(FsFlags::ST_NOSUID))
     }
 
@@ -145,9 +168,14 @@ impl Tracees for ProcTracees {
         self.memories.open(tid);
     }
 
+    fn on_mounting(&mut self) {
+        self.served.expect();
+    }
+
     fn on_end(&mut self, tid: Tid) {
         self.memories.forget(tid);
     }
+
     fn runs_what_is_seen(&mut self, tid: Tid) -> bool {
         holdings::runs_what_is_seen(tid)
     }

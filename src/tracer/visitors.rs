@@ -6,6 +6,7 @@
 //! others, since the stops of an orphan that is handed to us as PID 1 are reported to the thread
 //! that is its parent, whichever thread traces it.
 
+mod colleagues;
 mod door;
 mod finder;
 mod guests;
@@ -15,10 +16,11 @@ mod opens;
 mod pids;
 mod process;
 
+pub use colleagues::Colleagues;
 pub use door::{Answer, Door};
 pub use finder::Visitors;
 pub use hush::Hush;
-pub use process::{Whereabouts, starter, whereabouts};
+pub use process::{Status, Whereabouts, is_namesake, parse_status, starter, whereabouts};
 
 /// The way in that loses nothing.
 pub const REMEDY: &str = "docker exec CONTAINER /micropacker exec -- COMMAND";
@@ -39,18 +41,27 @@ pub enum Wish {
 /// Inode number of the initial PID namespace (PROC_PID_INIT_INO of <linux/proc_ns.h>).
 const INITIAL_NAMESPACE: u64 = 0xEFFF_FFFC;
 
+/// Whether we are in a PID namespace of our own, as a container is.
+pub fn in_container() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self/ns/pid").is_ok_and(|meta| meta.ino() != INITIAL_NAMESPACE)
+}
+
 impl Wish {
+    /// What to do here: nothing where nobody is to be expected. In the process that stands where the
+    /// command would.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        if self.is_on() { self } else { Wish::Off }
+    }
+
     /// Whether to look for them here. Whoever enters a container has no parent in it; on a host
     /// that means nothing, and everything is somebody else's.
-    pub fn is_on(self) -> bool {
+    fn is_on(self) -> bool {
         self.is_on_for(
             std::process::id(),
             std::os::unix::process::parent_id(),
-            || {
-                use std::os::unix::fs::MetadataExt;
-                std::fs::metadata("/proc/self/ns/pid")
-                    .is_ok_and(|meta| meta.ino() != INITIAL_NAMESPACE)
-            },
+            in_container,
         )
     }
 

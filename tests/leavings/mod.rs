@@ -4,7 +4,7 @@
 
 use crate::tarballs::{Contents as Tarball, contents};
 use micropacker::event::Event;
-use micropacker::journal::{Contents, read};
+use micropacker::journal::{Contents, Seen, read};
 use std::fs;
 use std::io::BufReader;
 use std::path::Path;
@@ -38,7 +38,12 @@ pub fn recovered(journal: &Path, home: &Path) -> Tarball {
 pub fn read_journal(journal: &Path) -> (Contents, Vec<Event>) {
     let mut events = Vec::new();
     let file = fs::File::open(journal).expect("a journal");
-    let contents = read(&mut BufReader::new(file), &mut |event| events.push(event));
+    let mut take = |seen| {
+        if let Seen::Event(event) = seen {
+            events.push(event);
+        }
+    };
+    let contents = read(&mut BufReader::new(file), &mut take);
     (contents.expect("a journal"), events)
 }
 

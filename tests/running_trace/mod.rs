@@ -1,4 +1,5 @@
 //! A traced shell that waits, and what can be said to its supervisor meanwhile.
+#![allow(dead_code, reason = "each test crate uses its own part of this module")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

@@ -23,8 +23,8 @@ fn manifest_of(fs: &MemFs, names: &[&str]) -> Manifest {
     manifest
 }
 
-fn wish(config: &ImageConfig) -> ImageWish<'_> {
-    ImageWish {
+fn wish(config: &ImageConfig) -> ImageSpec<'_> {
+    ImageSpec {
         config,
         tag: Some("app"),
         created: None,

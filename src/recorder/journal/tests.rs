@@ -3,7 +3,7 @@
 use super::*;
 use crate::byte_string::ByteString;
 use crate::image_path::ImagePath;
-use crate::journal::{FORMAT, Start};
+use crate::journal::{FORMAT, Seen, Start};
 use std::os::unix::fs::PermissionsExt;
 
 fn header(container: Option<&str>, command: &str) -> Header {
@@ -25,7 +25,12 @@ fn created(name: &str) -> Event {
 fn read_back(path: &Path) -> (Contents, Vec<Event>) {
     let file = File::open(path).expect("opened");
     let mut events = Vec::new();
-    let contents = read(&mut BufReader::new(file), &mut |event| events.push(event));
+    let mut take = |seen| {
+        if let Seen::Event(event) = seen {
+            events.push(event);
+        }
+    };
+    let contents = read(&mut BufReader::new(file), &mut take);
     (contents.expect("a journal"), events)
 }
 

@@ -51,43 +51,41 @@ fn the_directory_of_a_made_file_that_nothing_used_is_shipped() {
 }
 
 #[test]
-fn what_was_removed_and_made_again_is_shipped() {
+fn what_was_removed_is_shipped_whatever_was_made_in_its_place() {
     let fs = MemFs::new()
-        .file("/etc/app.conf", "new")
+        .directory("/etc/app.conf")
+        .file("/etc/app.conf/made", "")
         .file("/etc/made", "");
-    let manifest = Case::new(fs)
+    let mut case = Case::new(fs)
         .opens("/etc/app.conf")
+        .opens("/etc/gone")
         .opens("/etc/made")
         .created("/etc/app.conf")
         .created("/etc/made")
-        .removed("/etc/app.conf")
-        .resolve();
-    assert_eq!(shipped(&manifest), ["/etc", "/etc/app.conf"]);
-}
-
-#[test]
-fn what_was_removed_and_is_gone_is_told_and_its_directory_stays() {
-    let fs = MemFs::new().directory("/run/lock");
-    let manifest = Case::new(fs).removed("/run/lock/old").resolve();
-    assert_eq!(shipped(&manifest), ["/run", "/run/lock"]);
+        .kept("/etc/app.conf", "old")
+        .kept("/etc/gone", "older");
+    let manifest = case.resolve();
+    assert_eq!(shipped(&manifest), ["/etc", "/etc/app.conf", "/etc/gone"]);
+    assert_eq!(entry(&manifest, "/etc/app.conf").kind, FileKind::Regular);
+    let before = Before::new(&case.fs, &case.spool, &case.recording);
     assert_eq!(
-        excluded(&manifest, "/run/lock/old"),
-        Some(&Exclusion::Vanished)
+        before.read(&path("/etc/app.conf"), 100).ok(),
+        Some(b"old".to_vec())
     );
 }
 
 #[test]
-fn what_is_removed_below_a_made_directory_does_not_unmake_it() {
-    let fs = MemFs::new().file("/old/made/x", "");
-    let manifest = Case::new(fs)
-        .opens("/old/made/x")
-        .created("/old/made")
-        .removed("/old")
-        .resolve();
-    assert_eq!(
-        excluded(&manifest, "/old/made/x"),
-        Some(&Exclusion::Created)
-    );
+fn names_that_were_made_do_not_count_where_a_directory_was_listed() {
+    let mut fs = MemFs::new().file("/srv/queue/0", "");
+    for number in 1..=2000 {
+        fs = fs.file(format!("/srv/queue/{number}"), "");
+    }
+    let mut case = Case::new(fs).uses(Access::LIST, "/srv/queue");
+    for number in 1..=2000 {
+        case = case.created(&format!("/srv/queue/{number}"));
+    }
+    let manifest = case.resolve();
+    assert_eq!(shipped(&manifest), ["/srv", "/srv/queue", "/srv/queue/0"]);
 }
 
 #[test]

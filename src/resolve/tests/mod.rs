@@ -2,18 +2,22 @@
 
 mod changes;
 mod directories;
+mod earlier;
 mod includes;
 mod lists;
 mod mounted;
 mod paths;
+mod presets;
 mod properties;
 mod starts;
+mod volumes;
 
 use super::closure::{Closures, Load, Needs};
 use super::*;
 use crate::image_fs::MemFs;
 use crate::manifest::{Entry, Exclusion, Source};
-use crate::recording::{Access, Exec, Origin, Place, Use};
+use crate::past::Before;
+use crate::recording::{Access, Body, Exec, Origin, Original, Place, Use};
 use std::collections::BTreeMap;
 
 fn path(text: impl AsRef<[u8]>) -> ImagePath {
@@ -41,6 +45,7 @@ struct Case {
     recording: Recording,
     options: Options,
     table: Table,
+    spool: MemFs,
 }
 
 impl Case {
@@ -77,8 +82,21 @@ impl Case {
         self
     }
 
-    fn removed(mut self, text: &str) -> Self {
-        self.recording.removed.insert(path(text));
+    /// Kept as a file of this content before it was changed, replaced or removed.
+    fn kept(mut self, text: &str, content: &str) -> Self {
+        let number = self.recording.originals.len() as u64;
+        let fs = MemFs::new().file(text, content);
+        let original = Original {
+            path: path(text),
+            meta: fs.lstat(&path(text)).expect("there"),
+            xattrs: Vec::new(),
+            body: Body::Saved {
+                file: number,
+                length: content.len() as u64,
+            },
+        };
+        self.spool = std::mem::take(&mut self.spool).file(format!("/{number}"), content);
+        self.recording.originals.insert(path(text), original);
         self
     }
 
@@ -118,7 +136,8 @@ impl Case {
     }
 
     fn resolve(&mut self) -> Manifest {
-        resolve_with(&self.fs, &self.recording, &self.options, &mut self.table)
+        let before = Before::new(&self.fs, &self.spool, &self.recording);
+        resolve_with(&before, &self.recording, &self.options, &mut self.table)
     }
 }
 

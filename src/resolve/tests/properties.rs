@@ -59,7 +59,7 @@ struct Scene {
     nodes: Vec<(String, Node)>,
     uses: Vec<(String, u8)>,
     created: Vec<String>,
-    removed: Vec<String>,
+    kept: Vec<String>,
     mounts: Vec<String>,
     includes: Vec<String>,
     excludes: Vec<String>,
@@ -77,11 +77,11 @@ fn any_scene() -> impl Strategy<Value = Scene> {
         paths(2),
     )
         .prop_map(
-            |(nodes, uses, created, removed, mounts, includes, excludes)| Scene {
+            |(nodes, uses, created, kept, mounts, includes, excludes)| Scene {
                 nodes,
                 uses,
                 created,
-                removed,
+                kept,
                 mounts,
                 includes,
                 excludes,
@@ -104,8 +104,8 @@ fn case(scene: &Scene) -> Case {
     for name in &scene.created {
         case = case.created(name);
     }
-    for name in &scene.removed {
-        case = case.removed(name);
+    for name in &scene.kept {
+        case = case.kept(name, "was");
     }
     let mut table = "1 0 0:1 / / rw - overlay o rw\n".to_owned();
     for (number, point) in scene.mounts.iter().enumerate() {
@@ -143,7 +143,8 @@ proptest! {
         };
         for (place, used) in &case.recording.uses {
             let followed = !used.access.contains(Access::NO_FOLLOW);
-            let walk = walk(&case.fs, &place.path, followed);
+            let before = Before::new(&case.fs, &case.spool, &case.recording);
+            let walk = walk(&before, &place.path, followed);
             // Of what may not be shipped the directory need not be either.
             let left_out = manifest.excluded.get(&walk.last);
             let kept = left_out.is_none_or(|why| *why == Exclusion::Vanished);
@@ -173,7 +174,7 @@ proptest! {
         let mut case = case(&scene);
         case.options.include = Patterns::none();
         case.options.mounts = Mounts::none();
-        case.recording.removed.clear();
+        case.recording.originals.clear();
         let manifest = case.resolve();
         for (place, entry) in &manifest.entries {
             let made = case.recording.created.iter().any(|made| place.is_at_or_below(made));
@@ -192,7 +193,7 @@ proptest! {
         let straight = Scene { uses: turned.uses.clone(), ..scene };
         turned.uses.reverse();
         turned.created.reverse();
-        turned.removed.reverse();
+        turned.kept.reverse();
         turned.excludes.reverse();
         let (left, right) = (case(&straight).resolve(), case(&turned).resolve());
         prop_assert_eq!(left.entries, right.entries);
@@ -201,7 +202,7 @@ proptest! {
 
     #[test]
     fn a_second_look_at_the_shipped_paths_ships_the_same(scene in any_scene()) {
-        let mut first = case(&Scene { created: vec![], removed: vec![], ..scene });
+        let mut first = case(&Scene { created: vec![], kept: vec![], ..scene });
         let manifest = first.resolve();
         for place in manifest.entries.keys() {
             let looked = Access::PROBE.with(Access::NO_FOLLOW);

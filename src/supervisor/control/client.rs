@@ -3,6 +3,7 @@
 use super::address::{address, listed, own_namespace};
 use super::lines::Lines;
 use super::protocol::{self, Answer, Ask, MAX_LINE, PROTOCOL, Refusal, Request, line};
+use crate::tracer::launch::tracer_of;
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::collections::BTreeSet;
@@ -47,8 +48,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// To the supervisor that is process `wanted`; else to the one that is process 1; else to
-    /// the only one of our PID namespace.
+    /// To the supervisor that is process `wanted`; else to the one that is process 1, or that
+    /// traces it, where it stays in the command's place; else to the only one of our PID
+    /// namespace.
     ///
     /// # Errors
     /// Says who is there instead.
@@ -61,6 +63,12 @@ impl Connection {
             return Ok(connection);
         }
         let found = listed(&fs::read("/proc/net/unix")?, namespace);
+        let of_init = tracer_of(1).filter(|tracer| found.contains(tracer));
+        if let Some(tracer) = of_init
+            && let Some(connection) = Self::connect(namespace, tracer)?
+        {
+            return Ok(connection);
+        }
         match (found.first(), found.len()) {
             (Some(pid), 1) => Self::connect(namespace, *pid)?.ok_or(FindError::None),
             (Some(_), _) => Err(FindError::Several(found)),

@@ -45,6 +45,8 @@ impl Gate {
             // What was made is left out of the image: who could claim it of anything could keep
             // any file out. A user makes files of his own.
             Event::Created(path) if !self.may_have_made(&path, fs) => None,
+            // The supervisor keeps originals itself, and knows what it kept.
+            Event::Kept(_) => return Err(Refusal::new("originals are the supervisor's to keep")),
             Event::Lost(loss) => Some(Event::Lost(self.bounded(loss))),
             event => Some(event),
         })
@@ -91,7 +93,9 @@ fn paths_of(event: &Event) -> impl Iterator<Item = &ImagePath> {
             cwd,
             ..
         }) => [Some(root), Some(program), file.as_ref(), cwd.as_ref()],
-        Event::Created(path) | Event::Removed(path) => [Some(path), None, None, None],
+        Event::Created(path) => [Some(path), None, None, None],
+        Event::Kept(original) => [Some(&original.path), None, None, None],
+        Event::Moved { from, to } => [Some(from), Some(to), None, None],
         Event::Lost(_) => [None; 4],
     };
     paths.into_iter().flatten()

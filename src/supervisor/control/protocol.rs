@@ -4,7 +4,8 @@
 use crate::byte_string::ByteString;
 use crate::event::Event;
 use crate::exit;
-use crate::recording::Loss;
+use crate::image_path::ImagePath;
+use crate::recording::{Level, Loss};
 use serde::{Deserialize, Serialize};
 
 /// The version of all that is below. It changes when an old peer would misunderstand a new one;
@@ -62,6 +63,13 @@ pub enum Answer {
     Joined {},
     /// To a joined command: send what is held back, then [`Told::Flushed`] with this number.
     Flush(u64),
+    /// To a joined command: whether what [`Told::Keep`] of this number asked for is kept.
+    Kept {
+        /// The number.
+        number: u64,
+        /// Not where it is not the image's.
+        kept: bool,
+    },
     /// To a joined command: all that was told before [`Told::Sync`] of this number is recorded.
     Synced(u64),
     /// It will not be done; nothing follows.
@@ -74,6 +82,16 @@ pub enum Answer {
 pub enum Told {
     /// Something was seen.
     Event(Event),
+    /// What is at this path is about to be changed: keep its original, then answer
+    /// [`Answer::Kept`] with this number. Its tracee waits.
+    Keep {
+        /// For the answer.
+        number: u64,
+        /// Where it is now, physical.
+        path: ImagePath,
+        /// Whether its content will change.
+        level: Level,
+    },
     /// All that was seen before [`Answer::Flush`] of this number came has been told.
     Flushed(u64),
     /// Answer [`Answer::Synced`] with this number.
@@ -171,7 +189,8 @@ pub struct Count {
 /// A command that has joined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinedCommand {
-    /// The process that traces it.
+    /// The `exec` that has brought it; it ends with the command itself, and what that leaves
+    /// behind counts as joined.
     pub pid: i32,
     /// The user that this process had when it joined.
     pub uid: u32,

@@ -1,5 +1,6 @@
 //! The supervisor's end: one thread that takes connections, and one for each of them.
 
+use super::super::keeping::Originals;
 use super::gate::Gate;
 use super::lines::{Lines, Timed};
 use super::peer::Peer;
@@ -12,6 +13,7 @@ use crate::image_path::Escaped;
 use crate::recorder::{Recorder, RecorderHandle};
 use crate::recording::Loss;
 use crate::sys;
+use crate::tracer::visitors;
 use std::io::{self, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
@@ -98,6 +100,10 @@ fn answer(mut stream: &UnixStream, answer: &Answer) -> io::Result<()> {
 
 fn converse(shared: &Arc<Shared>, stream: UnixStream, writer: &UnixStream) -> Result<(), Refusal> {
     let peer = Peer::of(writer).map_err(|errno| broken(errno.into()))?;
+    // Before any answer, after which it may be gone.
+    if visitors::is_namesake(peer.pid) {
+        (shared.about.greet)(peer.pid);
+    }
     let mut lines = Lines::new(Timed::new(stream, PATIENCE));
     let Some(request) = lines.next(MAX_REQUEST).map_err(broken)? else {
         return Ok(());
@@ -125,7 +131,8 @@ fn broken(error: io::Error) -> Refusal {
     Refusal::new(format!("the connection failed: {error}"))
 }
 
-fn pack(shared: &Shared) -> Result<Packed, Refusal> {
+/// Writes the outputs from what was seen so far, joined commands included.
+pub fn pack(shared: &Shared) -> Result<Packed, Refusal> {
     shared.joined.flush(FLUSH);
     let recording = shared.about.recorder.look(Recorder::snapshot);
     let recording = recording.ok_or_else(|| {
@@ -142,7 +149,7 @@ fn stop(shared: &Shared, writer: &UnixStream, wait: bool) -> Result<(), Refusal>
         let waiting = writer.try_clone().map_err(broken)?;
         shared.waiting().push(waiting);
     }
-    sys::send_signal(std::process::id() as i32, libc::SIGTERM)
+    sys::send_signal(shared.about.stopped_by, libc::SIGTERM)
         .map_err(|errno| Refusal::new(format!("SIGTERM cannot be sent: {errno}")))
 }
 
@@ -160,6 +167,8 @@ fn receive(
     let uid = (!peer.is_trusted(shared.own_uid)).then_some(peer.uid);
     let mut intake = Intake {
         recorder: &shared.about.recorder,
+        originals: &shared.about.originals,
+        uid,
         gate: Gate::new(uid),
         fs: HostFs::new("/"),
         batch: Vec::new(),
@@ -197,6 +206,9 @@ fn name_of(command: &[ByteString]) -> String {
 /// From a joined command's lines to the recorder.
 struct Intake<'a> {
     recorder: &'a RecorderHandle,
+    originals: &'a Originals,
+    /// As [`Gate::new`] takes it.
+    uid: Option<u32>,
     gate: Gate,
     fs: HostFs,
     batch: Vec<Event>,
@@ -218,7 +230,22 @@ impl Intake<'_> {
                 return Err(Refusal::new("the connection ended without a last word"));
             };
             match protocol::said(&line)? {
-                Told::Event(event) => self.batch.extend(self.gate.admit(event, &self.fs)?),
+                Told::Event(event) => {
+                    if let Some(event) = self.gate.admit(event, &self.fs)?
+                        && self.originals.on_told(&event, &self.fs)
+                    {
+                        self.batch.push(event);
+                    }
+                }
+                Told::Keep {
+                    number,
+                    path,
+                    level,
+                } => {
+                    self.record();
+                    let kept = self.originals.keep_for(self.uid, &path, level);
+                    answer(writer, &Answer::Kept { number, kept }).map_err(broken)?;
+                }
                 Told::Flushed(request) => {
                     self.record();
                     on_flushed(request);

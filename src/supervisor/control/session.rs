@@ -5,15 +5,16 @@
 
 use super::client::Connection;
 use super::protocol::{Answer, Ask, MAX_LINE, MAX_REQUEST, Refusal, Told, line};
+use super::remote_keeper::SessionKeeper;
 use crate::byte_string::ByteString;
 use crate::event::Event;
 use crate::recording::Loss;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many events travel together at most.
 const BATCH: usize = 256;
@@ -50,9 +51,10 @@ impl Session {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(self) -> io::Result<(SessionEmitter, Telling)> {
+    pub fn start(self) -> io::Result<(SessionEmitter, Telling, SessionKeeper)> {
         let (orders, received) = unbounded();
-        let (synced, answers) = bounded(1);
+        let (synced, answers) = unbounded();
+        let (kept, kept_answers) = unbounded();
         let gone = Arc::new(AtomicBool::new(false));
         let batch: Batch = Arc::default();
         let supervisor = self.supervisor();
@@ -68,6 +70,7 @@ impl Session {
             connection: self.connection,
             orders: orders.clone(),
             synced,
+            kept,
             gone,
         };
         std::thread::Builder::new()
@@ -78,11 +81,12 @@ impl Session {
             orders: orders.clone(),
         };
         let telling = Telling {
-            orders,
+            orders: orders.clone(),
             answers,
             supervisor,
         };
-        Ok((emitter, telling))
+        let keeper = SessionKeeper::new(orders, kept_answers);
+        Ok((emitter, telling, keeper))
     }
 
     /// Ends it before anything was run.
@@ -117,14 +121,18 @@ fn lock(batch: &Mutex<Vec<Event>>) -> MutexGuard<'_, Vec<Event>> {
 }
 
 /// What the telling thread has to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Order {
     /// There are events.
     Events,
     /// So many that they need not wait for others.
     Many,
     /// The supervisor asked for what is held back.
     Flush(u64),
+    /// The supervisor must keep something before its tracee goes on.
+    Keep(Told),
+    /// The supervisor is to say when all until now is recorded.
+    Sync,
     /// That was all.
     End,
 }
@@ -138,6 +146,10 @@ pub struct SessionEmitter {
 impl SessionEmitter {
     /// Takes one event.
     pub fn emit(&mut self, event: Event) {
+        // The supervisor has kept it, and recorded that.
+        if matches!(event, Event::Kept(_)) {
+            return;
+        }
         let mut batch = lock(&self.batch);
         batch.push(event);
         let order = match batch.len() {
@@ -158,8 +170,9 @@ struct Teller {
     gone: Arc<AtomicBool>,
 }
 
-/// The number of the only [`Told::Sync`].
+/// The number of the last [`Told::Sync`], and of those before.
 const LAST: u64 = 1;
+const NOT_LAST: u64 = 2;
 
 impl Teller {
     fn run(&mut self, orders: &Receiver<Order>) {
@@ -176,9 +189,11 @@ impl Teller {
             for event in std::mem::take(&mut *lock(&self.batch)) {
                 text.extend(told(event));
             }
-            match order {
+            match &order {
                 Order::Events | Order::Many => {}
-                Order::Flush(number) => text.extend(line(&Told::Flushed(number))),
+                Order::Flush(number) => text.extend(line(&Told::Flushed(*number))),
+                Order::Keep(told) => text.extend(line(told)),
+                Order::Sync => text.extend(line(&Told::Sync(NOT_LAST))),
                 Order::End => {
                     text.extend(line(&Told::Sync(LAST)));
                     text.extend(line(&Told::End {}));
@@ -212,7 +227,8 @@ fn told(event: Event) -> Vec<u8> {
 struct Listener {
     connection: Connection,
     orders: Sender<Order>,
-    synced: Sender<()>,
+    synced: Sender<u64>,
+    kept: Sender<(u64, bool)>,
     gone: Arc<AtomicBool>,
 }
 
@@ -221,10 +237,13 @@ impl Listener {
         let why = loop {
             match self.connection.answer() {
                 Ok(Some(Answer::Flush(number))) => drop(self.orders.send(Order::Flush(number))),
-                Ok(Some(Answer::Synced(LAST))) => {
-                    let _ = self.synced.send(());
-                    return;
+                Ok(Some(Answer::Synced(number))) => {
+                    let _ = self.synced.send(number);
+                    if number == LAST {
+                        return;
+                    }
                 }
+                Ok(Some(Answer::Kept { number, kept })) => drop(self.kept.send((number, kept))),
                 // A newer supervisor's word: nothing that we have to answer.
                 Ok(Some(_)) => {}
                 Ok(None) => break "it is gone".to_owned(),
@@ -243,20 +262,36 @@ impl Listener {
 /// What is told, until its end.
 pub struct Telling {
     orders: Sender<Order>,
-    answers: Receiver<()>,
+    answers: Receiver<u64>,
     supervisor: i32,
 }
 
 impl Telling {
+    /// Waits until everything that was told until now is recorded, or cannot be any more.
+    pub fn sync(&self) {
+        self.ask(Order::Sync, NOT_LAST);
+    }
+
     /// Tells that nothing follows, and waits until everything is recorded, or cannot be any more.
     pub fn finish(self) {
-        let _ = self.orders.send(Order::End);
-        if self.answers.recv_timeout(LAST_ANSWER) == Err(RecvTimeoutError::Timeout) {
-            tracing::warn!(
-                "micropacker, process {}, did not confirm in time that everything is recorded",
-                self.supervisor
-            );
+        self.ask(Order::End, LAST);
+    }
+
+    fn ask(&self, order: Order, number: u64) {
+        let _ = self.orders.send(order);
+        let deadline = Instant::now() + LAST_ANSWER;
+        loop {
+            match self.answers.recv_deadline(deadline) {
+                // One that came too late the last time.
+                Ok(answer) if answer != number => {}
+                Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => break,
+            }
         }
+        tracing::warn!(
+            "micropacker, process {}, did not confirm in time that everything is recorded",
+            self.supervisor
+        );
     }
 }
 

@@ -5,8 +5,10 @@ use super::protocol::{Ask, Told};
 use super::*;
 use crate::event::Event;
 use crate::image_path::ImagePath;
-use crate::recorder::{Emitter, RecorderThread};
-use crate::recording::{Access, Context, Origin, Place};
+use crate::recorder::spool::Spool;
+use crate::recorder::{Emitter, Recorder, RecorderThread};
+use crate::recording::{Access, Body, Context, Level, Origin, Place};
+use crate::tracer::observe::Keeper;
 use proptest::prelude::*;
 use session::Session;
 use std::io::{BufRead, BufReader};
@@ -29,13 +31,18 @@ impl Scene {
                 bytes: 0,
             }),
         };
+        let spool = Spool::new("/nonexistent".into(), None, Box::new(|_, _| true));
+        let spool = Arc::new(Mutex::new(spool));
         let about = About {
             recorder: recorder.handle(),
+            originals: Originals::new(spool, recorder.handle(), Vec::new()),
             engine: Engine::Notify,
             argv: vec![b"app".to_vec()],
             main: 7,
+            stopped_by: 7,
             outputs: vec![PathBuf::from("/out/rootfs.tar")],
             pack: Arc::new(pack),
+            greet: Box::new(|_| {}),
         };
         Self {
             recorder,
@@ -145,7 +152,7 @@ fn a_pack_is_made_of_what_was_seen_so_far() {
 fn what_a_joined_command_uses_is_recorded_when_it_has_finished() {
     let scene = Scene::new();
     let session = Session::join(scene.client(), &[b"ls".to_vec()]).expect("joined");
-    let (mut emitter, telling) = session.start().expect("started");
+    let (mut emitter, telling, _keeper) = session.start().expect("started");
     for number in 0..1000 {
         emitter.emit(used(&format!("/etc/{number}")));
     }
@@ -165,7 +172,7 @@ fn what_a_joined_command_uses_is_recorded_when_it_has_finished() {
 fn what_a_joined_command_holds_back_is_fetched_for_a_pack_and_at_the_end() {
     let scene = Scene::new();
     let session = Session::join(scene.client(), &[b"ls".to_vec()]).expect("joined");
-    let (mut emitter, _telling) = session.start().expect("started");
+    let (mut emitter, _telling, _keeper) = session.start().expect("started");
     emitter.emit(used("/etc/x"));
     let Ok(Answer::Packed(packed)) = scene.client().ask(Ask::Pack) else {
         panic!("not packed");
@@ -251,4 +258,22 @@ proptest! {
         let refused = last.is_some_and(|last| last.starts_with("{\"error\":"));
         prop_assert!(refused || (bytes.is_empty() && !joined), "{:?}", answers);
     }
+}
+
+#[test]
+fn a_joined_command_has_originals_kept_before_it_goes_on() {
+    let scene = Scene::new();
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().canonicalize().expect("there").join("conf");
+    std::fs::write(&file, "old").expect("written");
+    let file = ImagePath::new(file.as_os_str().as_bytes()).expect("absolute");
+    let session = Session::join(scene.client(), &[b"sed".to_vec()]).expect("joined");
+    let (_emitter, telling, mut keeper) = session.start().expect("started");
+    let kept = keeper.keep(&file, &file, Level::Meta).expect("kept");
+    assert_eq!((&kept.path, kept.meta.size), (&file, 3));
+    let recorded = scene.recorder.handle().look(Recorder::snapshot);
+    let originals = recorded.expect("it records").originals;
+    assert_eq!(originals[&file].body, Body::InPlace);
+    telling.finish();
+    scene.finish();
 }

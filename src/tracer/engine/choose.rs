@@ -153,6 +153,7 @@ pub fn probe() -> Capabilities {
         hit,
         watch_identity: true,
         allow_io_uring: false,
+        shielded: None,
     };
     let listener = |wait_killable| {
         let filter = filter::program(&[], policy(Verdict::Notify));

@@ -1,6 +1,7 @@
 //! The ptrace loop: a thin layer between waitpid(2) and the task table.
 
 use super::admit::Admission;
+use super::ending::Ending;
 use super::threads::ProcThreads;
 use super::{Choice, Engine};
 use crate::sys::{self, StopInfo, SyscallEntry, Tid};
@@ -16,15 +17,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// A thread in a stop. Resuming consumes it, so it can be neither resumed twice nor forgotten.
 #[must_use = "a stopped thread must be resumed"]
-struct Stopped {
+pub(super) struct Stopped {
     tid: Tid,
     /// Whether its next system call is to stop it, whatever the filter says.
     to_syscall: bool,
 }
 
 impl Stopped {
+    pub(super) fn tid(&self) -> Tid {
+        self.tid
+    }
+
+    /// It has stopped anew, which waitpid(2) will tell: the earlier stop needs nothing any more.
+    pub(super) fn was_superseded(self) {}
+
     /// Carries out an action. A thread that was killed meanwhile is reported by waitpid(2).
-    fn act(self, action: Action) -> nix::Result<()> {
+    pub(super) fn act(self, action: Action) -> nix::Result<()> {
         let result = match action {
             Action::Gone => Ok(()),
             Action::Listen => sys::listen(self.tid),
@@ -61,12 +69,23 @@ pub struct Outcome {
     pub ran: bool,
 }
 
+/// Why following pauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// The command ends so, and is held until [`Follower::let_main_end`].
+    MainEnds(End),
+    /// All have ended.
+    Over(Outcome),
+}
+
 /// Who is told how the threads fare.
 pub trait Watcher {
     /// A thread has come to life or ended.
     fn on_change(&mut self, tid: Tid, lives: bool);
     /// A thread has stopped with its process by this job control signal.
     fn on_stopped(&mut self, tid: Tid, signal: i32);
+    /// The command, followed to its end, was told to stop by a signal that changes nothing for it.
+    fn on_vain_stop(&mut self, _signal: i32) {}
 }
 
 /// Follows the command and all its descendants until none is left.
@@ -75,13 +94,15 @@ pub struct Follower<'a, T> {
     pub(super) tasks: TaskTable,
     table: Table,
     observer: &'a Mutex<Observer<T>>,
-    watcher: &'a mut dyn Watcher,
+    pub(super) watcher: &'a mut dyn Watcher,
     ran: bool,
     /// `None` where we may look at every process, whatever it does.
     visibility: Option<Visibility>,
     threads: ProcThreads,
     /// `None` where nobody from outside is followed.
     pub(super) admission: Option<Admission>,
+    /// `None` where the command's end is nothing special.
+    pub(super) ending: Option<Ending>,
 }
 
 impl<'a, T: Tracees> Follower<'a, T> {
@@ -105,6 +126,7 @@ impl<'a, T: Tracees> Follower<'a, T> {
             visibility: choice.keep_visible.then(Visibility::default),
             threads: ProcThreads::new(main),
             admission: None,
+            ending: None,
         }
     }
 
@@ -120,7 +142,23 @@ impl<'a, T: Tracees> Follower<'a, T> {
     /// # Errors
     /// What waitpid(2) or ptrace(2) said that no rule of theirs explains.
     pub fn run(mut self) -> nix::Result<Outcome> {
+        loop {
+            match self.follow()? {
+                Pause::MainEnds(_) => self.let_main_end()?,
+                Pause::Over(outcome) => return Ok(outcome),
+            }
+        }
+    }
+
+    /// Follows until there is something to be done about it.
+    ///
+    /// # Errors
+    /// As [`Follower::run`].
+    pub fn follow(&mut self) -> nix::Result<Pause> {
         while !self.tasks.is_empty() {
+            if let Some(end) = self.held() {
+                return Ok(Pause::MainEnds(end));
+            }
             match sys::wait_any(true) {
                 Ok(Some((tid, status))) => self.on_status(tid, status)?,
                 Ok(None) => self.on_wake(),
@@ -132,10 +170,15 @@ impl<'a, T: Tracees> Follower<'a, T> {
             }
         }
         self.part_from_visitors()?;
-        Ok(Outcome {
+        Ok(Pause::Over(Outcome {
             end: self.tasks.main_end().unwrap_or(End::Killed(libc::SIGKILL)),
             ran: self.ran,
-        })
+        }))
+    }
+
+    /// Whether the command has begun to run.
+    pub fn ran(&self) -> bool {
+        self.ran
     }
 
     /// A child whose parent was killed before its fork event could be told may have yet to show
@@ -165,6 +208,8 @@ impl<'a, T: Tracees> Follower<'a, T> {
         if notice == Some(Notice::Born(None)) && self.tasks.has_visitors() {
             self.inherit_from_starter(tid);
         }
+        let born = matches!(notice, Some(Notice::Born(_)));
+        let action = self.note_for_end(tid, stop, born, action);
         let lineage = self.tasks.lineage(tid);
         if lineage != Lineage::Command && !self.on_visitors_stop(tid, stop) {
             return self.dismiss(tid, action);
@@ -209,6 +254,9 @@ impl<'a, T: Tracees> Follower<'a, T> {
         let stopped = Stopped {
             tid,
             to_syscall: to_syscall || self.is_watched(tid),
+        };
+        let Some(stopped) = self.hold(stopped, stop, message) else {
+            return Ok(());
         };
         stopped.act(action)?;
         if let Stop::Group(signal) = stop {
@@ -255,14 +303,16 @@ impl<'a, T: Tracees> Follower<'a, T> {
                 Ok(Next::GoOn) | Err(_) => return,
                 Ok(Next::Visible) => return self.observer().on_start(tid, None),
                 Ok(Next::VisibleProgram(former)) => return self.observer().on_exec(tid, former),
-                Ok(Next::Hidden) => return self.observer().on_hidden(tid),
+                // What is lost by it is told when it is: often nothing.
+                Ok(Next::Hidden) => return,
                 Ok(Next::HiddenProgram(former)) => {
-                    self.observer().on_hidden(tid);
-                    return self.observer().on_exec(tid, former);
+                    return self.observer().on_hidden_exec(tid, former);
                 }
             }
         }
-        if let StopInfo::Entry(entry) = info {
+        if let StopInfo::Entry(entry) = info
+            && !self.carries_out(tid, &entry)
+        {
             self.on_entry(tid, &entry);
         }
     }

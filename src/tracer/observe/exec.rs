@@ -10,6 +10,18 @@ use crate::tracer::gains::Gain;
 use crate::tracer::tracees::{Link, Tracees};
 
 impl<T: Tracees> Observer<T> {
+    /// A process runs a new program, and may not be looked at.
+    pub fn on_hidden_exec(&mut self, tid: Tid, former: Tid) {
+        if let Some(asked) = self.asked.get(&former) {
+            let program = asked.path.clone();
+            self.lose(format!(
+                "the environment of {program}: it may not be looked at, and its PATH and \
+                 LD_LIBRARY_PATH are taken as empty; run the container with --cap-add SYS_PTRACE"
+            ));
+        }
+        self.on_exec(tid, former);
+    }
+
     /// A process runs a new program. `former` is the thread that asked for it: after an exec by
     /// another thread than the leader it goes on under the leader's ID.
     pub fn on_exec(&mut self, tid: Tid, former: Tid) {
@@ -34,6 +46,7 @@ impl<T: Tracees> Observer<T> {
             return;
         };
         self.check_gain(tid, &program);
+        let program = self.then_of(&program).unwrap_or(program);
         let environment = match self.tracees.environment(tid) {
             Ok(environment) => environment,
             Err(error) => {

@@ -1,7 +1,7 @@
 //! What a call means to do with a path, read from its arguments.
 
 use super::Observer;
-use crate::recording::Access;
+use crate::recording::{Access, Level};
 use crate::sys::Tid;
 use crate::tracer::syscall::{Deed, Follow};
 use crate::tracer::tracees::Tracees;
@@ -18,17 +18,32 @@ pub(super) struct Intent {
     pub(super) empty_is_descriptor: bool,
 }
 
-impl<T: Tracees> Observer<T> {
-    pub(super) fn intent(&mut self, tid: Tid, deed: Deed, args: &[u64; 6]) -> Intent {
-        let use_of = |access: Access, follow: bool| Intent {
-            access: if follow {
-                access
-            } else {
-                access.with(Access::NO_FOLLOW)
-            },
+impl Intent {
+    /// Uses what is there, in this way.
+    pub(super) fn of_use(access: Access) -> Self {
+        Self {
+            access,
             creates: false,
             removes: false,
             empty_is_descriptor: false,
+        }
+    }
+
+    /// How much of what is there has to be kept before the call.
+    pub(super) fn level(&self) -> Option<Level> {
+        if self.removes || self.access.contains(Access::WRITE) {
+            Some(Level::Whole)
+        } else {
+            self.access.contains(Access::CHANGE).then_some(Level::Meta)
+        }
+    }
+}
+
+impl<T: Tracees> Observer<T> {
+    pub(super) fn intent(&mut self, tid: Tid, deed: Deed, args: &[u64; 6]) -> Intent {
+        let use_of = |access: Access, follow: bool| match follow {
+            true => Intent::of_use(access),
+            false => Intent::of_use(access.with(Access::NO_FOLLOW)),
         };
         let creates = |access: Access, follow: bool| Intent {
             creates: true,
@@ -64,10 +79,9 @@ impl<T: Tracees> Observer<T> {
                 };
                 open_intent(flags)
             }
-            Deed::Creat => creates(Access::OPEN.with(Access::CHANGE), true),
+            Deed::Creat => creates(Access::OPEN.with(WRITES), true),
             Deed::Create => creates(Access::PROBE, false),
-            Deed::RenameTo => creates(Access::CHANGE, false),
-            Deed::Remove | Deed::RenameFrom => Intent {
+            Deed::Remove => Intent {
                 removes: true,
                 ..use_of(Access::CHANGE, false)
             },
@@ -75,21 +89,24 @@ impl<T: Tracees> Observer<T> {
     }
 }
 
+/// What an open file descriptor for writing may do, without another word to us.
+const WRITES: Access = Access::CHANGE.with(Access::WRITE);
+
 fn open_intent(flags: u64) -> Intent {
     let flags = flags as i32;
     let has = |flag: i32| flags & flag == flag;
     let writes = flags & libc::O_ACCMODE != libc::O_RDONLY || has(libc::O_TRUNC);
     let mut access = Access::OPEN;
-    if writes && !has(libc::O_PATH) {
-        access |= Access::CHANGE;
+    // What is there fails an open that must make it.
+    let makes = has(libc::O_CREAT | libc::O_EXCL);
+    if writes && !makes && !has(libc::O_PATH) {
+        access = access.with(WRITES);
     }
-    if has(libc::O_NOFOLLOW) || has(libc::O_CREAT | libc::O_EXCL) {
+    if has(libc::O_NOFOLLOW) || makes {
         access = access.with(Access::NO_FOLLOW);
     }
     Intent {
-        access,
         creates: has(libc::O_CREAT),
-        removes: false,
-        empty_is_descriptor: false,
+        ..Intent::of_use(access)
     }
 }

@@ -1,10 +1,12 @@
 //! Where a path starts: the roots of processes, and the links of `/proc` that lead elsewhere.
 
-use super::Observer;
+use super::{AT_FDCWD, Observer};
 use crate::image_fs::{FileKind, walk_in};
 use crate::image_path::ImagePath;
 use crate::recording::Place;
 use crate::sys::Tid;
+use crate::tracer::memory::read_path;
+use crate::tracer::syscall::{Base, Call, PathArgument};
 use crate::tracer::tracees::{Link, NoLink, Tracees};
 
 impl<T: Tracees> Observer<T> {
@@ -75,6 +77,49 @@ impl<T: Tracees> Observer<T> {
         target.join(rest).map(Place::at)
     }
 
+    /// The path of a rare call, where it has one: without a look at what is known.
+    pub(super) fn locate(
+        &mut self,
+        tid: Tid,
+        call: &'static Call,
+        argument: &PathArgument,
+        args: &[u64; 6],
+    ) -> Option<Place> {
+        let address = args[usize::from(argument.path)];
+        let tracees = &mut self.tracees;
+        let mut path = Vec::new();
+        if !read_path(address, &mut path, |at, buffer| {
+            tracees.read(tid, at, buffer)
+        }) {
+            if address != 0 && self.tracees.is_refused(tid) {
+                self.lose_hidden(tid, call, "paths");
+            }
+            return None;
+        }
+        let fd = base_of(argument, args);
+        if path.is_empty() {
+            return self.tracees.link(tid, Link::Fd(fd)).ok().map(Place::at);
+        }
+        let root = self.root_of(tid);
+        if path[0] == b'/' {
+            let elsewhere = self.through_proc(tid, &path);
+            return elsewhere.or_else(|| placed(root, None, &path));
+        }
+        let link = if fd == AT_FDCWD {
+            Link::Cwd
+        } else {
+            Link::Fd(fd)
+        };
+        match self.directory(tid, link) {
+            Ok(directory) => placed(root, Some(&directory), &path),
+            Err(NoLink::Nothing) => None,
+            Err(NoLink::Forbidden) => {
+                self.lose_hidden(tid, call, "relative paths");
+                None
+            }
+        }
+    }
+
     pub(super) fn exists(&mut self, place: &Place, follow: bool) -> bool {
         if place.root.is_root() {
             return self.tracees.exists(place.path.as_bytes(), follow);
@@ -82,6 +127,29 @@ impl<T: Tracees> Observer<T> {
         walk_in(&*self.fs, &place.root, &place.path, follow)
             .end
             .is_ok()
+    }
+}
+
+/// The descriptor that a relative path starts from, or AT_FDCWD.
+pub(super) fn base_of(argument: &PathArgument, args: &[u64; 6]) -> i32 {
+    match argument.base {
+        Base::Cwd => AT_FDCWD,
+        Base::Fd(index) => args[usize::from(index)] as i32,
+    }
+}
+
+/// A path of a process with this root, absolute or below a directory.
+pub(super) fn placed(
+    root: Option<ImagePath>,
+    directory: Option<&ImagePath>,
+    path: &[u8],
+) -> Option<Place> {
+    match (root, directory) {
+        (None, None) => ImagePath::new(path).map(Place::at),
+        (None, Some(directory)) => directory.join(path).map(Place::at),
+        (Some(root), None) => ImagePath::new(path).map(|path| Place { root, path }),
+        (Some(root), Some(directory)) => within(&root, directory)
+            .and_then(|directory| directory.join(path).map(|path| Place { root, path })),
     }
 }
 

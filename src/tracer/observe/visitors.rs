@@ -42,15 +42,17 @@ impl<T: Tracees> Observer<T> {
     /// Somebody has opened this file, by its physical path: it may have been anybody.
     pub fn on_logged(&mut self, path: ImagePath) {
         let known = self.known.get(path.as_bytes());
-        if known.is_some_and(|known| known.covers(Access::OPEN))
-            || self.created.contains(&path)
+        if known.is_some_and(|known| known.access.covers(Access::OPEN))
             || !self.tracees.exists(path.as_bytes(), false)
         {
             return;
         }
-        *self.known.entry(path.as_bytes().to_vec()).or_default() |= Access::OPEN;
+        let Some(then) = self.then_of(&path) else {
+            return;
+        };
+        self.know(path.as_bytes(), Access::OPEN);
         (self.emit)(Event::Used {
-            place: Place::at(path),
+            place: Place::at(then),
             access: Access::OPEN,
             origin: Origin {
                 pid: 0,
@@ -62,13 +64,15 @@ impl<T: Tracees> Observer<T> {
 
     fn on_held(&mut self, tid: Tid, call: &'static str, path: ImagePath) {
         let kernels = [&b"/proc/"[..], b"/dev/", b"/sys/"];
-        if self.created.contains(&path)
-            || kernels
-                .iter()
-                .any(|place| path.as_bytes().starts_with(place))
+        if kernels
+            .iter()
+            .any(|place| path.as_bytes().starts_with(place))
         {
             return;
         }
+        let Some(path) = self.then_of(&path) else {
+            return;
+        };
         let access = if call == "cwd" {
             Access::ENTER
         } else {

@@ -1,5 +1,6 @@
 //! The thread that finds visitors, and keeps the log of opened files.
 
+use super::colleagues::Colleagues;
 use super::door::Door;
 use super::guests::{Finding, Guests};
 use super::hush::Hush;
@@ -8,7 +9,7 @@ use super::pids::NewPids;
 use super::process::{ancestors, name, status, whereabouts};
 use super::{REMEDY, Wish};
 use crate::image_path::ImagePath;
-use crate::sys;
+use crate::sys::{self, Tid};
 use crate::tracer::observe::Observer;
 use crate::tracer::tracees::Tracees;
 use std::io;
@@ -28,30 +29,32 @@ pub struct Visitors {
 }
 
 impl Visitors {
-    /// Begins to look for them, if they are wished for. Call it on the thread that traces, and
+    /// Begins to look for them, if that is what a settled wish says. `main` is the command. Call it on the thread that traces, and
     /// [`Visitors::finish`] on the same one.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn start<T: Tracees + Send + 'static>(
         wish: Wish,
-        hush: Hush,
+        main: Tid,
+        (hush, colleagues): (Hush, Colleagues),
         observer: &Arc<Mutex<Observer<T>>>,
     ) -> io::Result<Option<Self>> {
-        if !wish.is_on() {
+        if wish == Wish::Off {
             return Ok(None);
         }
-        let door = Arc::new(Door::new(nix::unistd::gettid().as_raw())?);
+        let door = Arc::new(Door::new(sys::own_thread())?);
         let stop = Arc::new(AtomicBool::new(false));
         let mut finder = Finder {
             door: Arc::clone(&door),
             observer: Arc::clone(observer),
-            guests: Guests::new(nix::unistd::getpid().as_raw(), ancestors()),
+            guests: Guests::new(nix::unistd::getpid().as_raw(), ancestors()).of(main),
             pids: NewPids::new(),
             log: None,
             may_log: true,
             opened: Vec::new(),
             hush,
+            colleagues,
             is_ours: false,
         };
         if wish == Wish::Full {
@@ -97,6 +100,7 @@ struct Finder<T> {
     /// What the log has told and nobody had to know yet.
     opened: Vec<ImagePath>,
     hush: Hush,
+    colleagues: Colleagues,
     /// Whether what the log tells next was opened by us, for all that is known.
     is_ours: bool,
 }
@@ -105,8 +109,9 @@ impl<T: Tracees> Finder<T> {
     fn beat(&mut self) {
         let now = Instant::now();
         for pid in self.pids.next(now) {
-            if let Some(status) = status(pid) {
-                self.guests.on_sight(pid, status, now);
+            match status(pid) {
+                Some(status) => drop(self.guests.on_sight(pid, status, now)),
+                None => self.pids.on_absent(pid),
             }
         }
         self.ask(now);
@@ -115,6 +120,9 @@ impl<T: Tracees> Finder<T> {
     }
 
     fn ask(&mut self, now: Instant) {
+        for pid in self.colleagues.take() {
+            self.guests.on_colleague(pid, now);
+        }
         for (pid, answer) in self.door.answers() {
             self.guests.on_answer(pid, answer);
         }
@@ -135,8 +143,12 @@ impl<T: Tracees> Finder<T> {
         let known = self.door.note_incomplete();
         self.observer().lose(match finding {
             Finding::Missed(name) => format!(
-                "a process that entered the container from outside ({name}) ended before it \
-                 could be followed: {known}; run it as: {REMEDY}"
+                "a process that entered the container from outside ({}) ended before it \
+                 could be followed: {known}; run it as: {REMEDY}",
+                match name.as_str() {
+                    "" => "it had no time to tell its name",
+                    name => name,
+                }
             ),
             Finding::Refused(name) => format!(
                 "a process that entered the container from outside ({name}) may not be followed: \

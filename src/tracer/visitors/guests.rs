@@ -16,6 +16,24 @@ struct Guest {
     name: String,
     /// Whether it was told that it may not be followed.
     told: bool,
+    /// Whether it runs micropacker itself, as far as is known.
+    ours: bool,
+    /// Who has started it.
+    parent: Tid,
+}
+
+impl Guest {
+    fn new(ours: bool, now: Instant) -> Self {
+        Self {
+            since: now,
+            state: if ours { State::LetGo } else { State::Waits },
+            next: now,
+            name: String::new(),
+            told: false,
+            ours,
+            parent: 0,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +60,9 @@ pub struct Guests {
     own: Tid,
     /// Those that started us: never to be followed.
     ancestors: Vec<Tid>,
+    /// Whether PID 1, to which orphans are handed, is us or the command: what it has started
+    /// itself is followed.
+    init_is_ours: bool,
 }
 
 /// The engine's `runc init` is there for 30 to 100 ms before it becomes the program, which it may
@@ -63,7 +84,14 @@ impl Guests {
             guests: BTreeMap::new(),
             own,
             ancestors,
+            init_is_ours: own == 1,
         }
+    }
+
+    /// For this command, which may be PID 1 in our place.
+    pub fn of(mut self, main: Tid) -> Self {
+        self.init_is_ours |= main == 1;
+        self
     }
 
     /// Takes in what a process ID turned out to be. True when somebody new has entered.
@@ -78,18 +106,34 @@ impl Guests {
         // were handed, is the child of somebody that was not.
         let entered = status.parent == 0
             || self.guests.contains_key(&status.parent)
-            || (self.own == 1 && status.parent == self.own);
+            || (self.init_is_ours && status.parent == 1);
         if entered {
+            // What micropacker starts, it traces by itself, if it is to be traced at all.
+            let ours = self.is_ours(status.parent);
             let guest = Guest {
-                since: now,
-                state: State::Waits,
-                next: now,
-                name: String::new(),
-                told: false,
+                parent: status.parent,
+                ..Guest::new(ours, now)
             };
             self.guests.insert(pid, guest);
         }
         entered
+    }
+
+    fn is_ours(&self, pid: Tid) -> bool {
+        self.guests.get(&pid).is_some_and(|guest| guest.ours)
+    }
+
+    /// A process that runs micropacker itself: it may have been seen already, and it may be gone.
+    pub fn on_colleague(&mut self, pid: Tid, now: Instant) {
+        if pid == self.own || self.ancestors.contains(&pid) {
+            return;
+        }
+        let guest = self.guests.entry(pid);
+        let guest = guest.or_insert_with(|| Guest::new(true, now));
+        guest.ours = true;
+        if guest.state == State::Waits {
+            guest.state = State::LetGo;
+        }
     }
 
     /// Takes in what the tracer said.
@@ -120,10 +164,10 @@ impl Guests {
     ) -> Option<Finding> {
         let guest = self.guests.get_mut(&pid)?;
         let Some(status) = status.filter(|status| status.runs) else {
-            let missed = guest.state == State::Waits;
-            let name = std::mem::take(&mut guest.name);
-            self.guests.remove(&pid);
-            return missed.then_some(Finding::Missed(name));
+            let gone = self.guests.remove(&pid)?;
+            // It may have been seen before it was known who had started it.
+            let missed = gone.state == State::Waits && !self.is_ours(gone.parent);
+            return missed.then_some(Finding::Missed(gone.name));
         };
         let age = now.saturating_duration_since(guest.since);
         if age >= PACES[0].0 {
@@ -134,8 +178,15 @@ impl Guests {
             guest.state = State::Followed;
             return None;
         }
+        let place = place();
+        guest.ours = match place {
+            Whereabouts::Ours => true,
+            Whereabouts::Here | Whereabouts::Elsewhere => false,
+            Whereabouts::Unknown => guest.ours,
+        };
         // A traced process that has lost its tracer was replaced by one of its untraced threads.
-        guest.state = match place() {
+        guest.state = match place {
+            _ if guest.ours => State::LetGo,
             Whereabouts::Here | Whereabouts::Unknown => State::Waits,
             // nsenter(1) may still be on its way to our mounts.
             Whereabouts::Elsewhere | Whereabouts::Ours => State::LetGo,
@@ -166,155 +217,4 @@ impl Guests {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ENTERED: Status = Status {
-        leader: 40,
-        leads: true,
-        parent: 0,
-        tracer: 0,
-        runs: true,
-    };
-    const TRACED: Status = Status {
-        tracer: 1,
-        ..ENTERED
-    };
-
-    fn guests() -> (Guests, Instant) {
-        (Guests::new(1, vec![]), Instant::now())
-    }
-
-    /// Looks at process 40.
-    fn look(
-        guests: &mut Guests,
-        status: Option<Status>,
-        place: Whereabouts,
-        now: Instant,
-    ) -> Option<Finding> {
-        guests.on_look(40, status, || place, || Some("cat".to_owned()), now)
-    }
-
-    fn is_wanted(guests: &Guests, now: Instant) -> bool {
-        guests.wanted(now).0 == [40]
-    }
-
-    #[test]
-    fn who_has_no_parent_here_and_no_tracer_has_entered() {
-        let (mut guests, now) = guests();
-        assert!(!guests.on_sight(1, ENTERED, now), "ourselves");
-        assert!(!guests.on_sight(40, TRACED, now));
-        let thread = Status {
-            leads: false,
-            ..ENTERED
-        };
-        assert!(!guests.on_sight(41, thread, now));
-        let zombie = Status {
-            runs: false,
-            ..ENTERED
-        };
-        assert!(!guests.on_sight(42, zombie, now));
-        assert!(guests.on_sight(40, ENTERED, now));
-        assert!(!guests.on_sight(40, ENTERED, now), "it is known already");
-        assert_eq!(guests.due(now), [40]);
-    }
-
-    #[test]
-    fn what_an_unfollowed_visitor_started_or_left_has_entered_too() {
-        let (mut guests, now) = guests();
-        let child = |parent| Status { parent, ..ENTERED };
-        assert!(!guests.on_sight(50, child(40), now));
-        guests.on_sight(40, ENTERED, now);
-        assert!(guests.on_sight(50, child(40), now));
-        assert!(guests.on_sight(60, child(1), now), "an orphan");
-    }
-
-    #[test]
-    fn whoever_started_us_is_never_followed() {
-        let now = Instant::now();
-        let mut guests = Guests::new(30, vec![20, 10]);
-        assert!(!guests.on_sight(10, ENTERED, now));
-        let child = Status {
-            parent: 30,
-            ..ENTERED
-        };
-        assert!(!guests.on_sight(31, child, now), "not yet traced");
-        assert!(guests.on_sight(40, ENTERED, now));
-    }
-
-    #[test]
-    fn one_that_waits_is_tried_until_it_is_followed() {
-        let (mut guests, now) = guests();
-        guests.on_sight(40, ENTERED, now);
-        assert_eq!(
-            look(&mut guests, Some(ENTERED), Whereabouts::Unknown, now),
-            None
-        );
-        assert!(is_wanted(&guests, now));
-        guests.on_answer(40, Answer::Followed);
-        assert!(!is_wanted(&guests, now));
-        assert_eq!(
-            look(&mut guests, Some(TRACED), Whereabouts::Here, now),
-            None
-        );
-        assert!(!is_wanted(&guests, now));
-        assert_eq!(look(&mut guests, None, Whereabouts::Unknown, now), None);
-        assert!(guests.due(now + LONG).is_empty());
-    }
-
-    #[test]
-    fn the_longer_one_waits_the_rarer_it_is_tried() {
-        let (mut guests, now) = guests();
-        guests.on_sight(40, ENTERED, now);
-        let pace = |guests: &Guests, age| guests.wanted(now + age).1;
-        assert_eq!(pace(&guests, Duration::ZERO), PACES[0].1);
-        assert_eq!(pace(&guests, PACES[0].0), PACES[1].1);
-        assert_eq!(pace(&guests, LONG), SLOWEST);
-        guests.on_sight(41, ENTERED, now + LONG);
-        assert_eq!(pace(&guests, LONG), PACES[0].1);
-    }
-
-    #[test]
-    fn one_that_lost_its_tracer_is_wanted_again() {
-        let (mut guests, now) = guests();
-        guests.on_sight(40, ENTERED, now);
-        look(&mut guests, Some(TRACED), Whereabouts::Here, now);
-        look(&mut guests, Some(ENTERED), Whereabouts::Here, now);
-        assert!(is_wanted(&guests, now));
-    }
-
-    #[test]
-    fn one_that_ends_unfollowed_was_missed() {
-        let (mut guests, now) = guests();
-        guests.on_sight(40, ENTERED, now);
-        look(&mut guests, Some(ENTERED), Whereabouts::Here, now);
-        let finding = look(&mut guests, None, Whereabouts::Unknown, now);
-        assert_eq!(finding, Some(Finding::Missed("cat".to_owned())));
-    }
-
-    #[test]
-    fn one_that_may_not_be_followed_is_told_once() {
-        let (mut guests, now) = guests();
-        guests.on_sight(40, ENTERED, now);
-        let later = now + LONG;
-        let finding = look(&mut guests, Some(ENTERED), Whereabouts::Here, later);
-        assert_eq!(finding, Some(Finding::Refused("cat".to_owned())));
-        assert!(is_wanted(&guests, later), "it may run another program soon");
-        let finding = look(&mut guests, Some(ENTERED), Whereabouts::Here, later);
-        assert_eq!(finding, None);
-    }
-
-    #[test]
-    fn one_with_other_mounts_or_our_own_program_is_let_go_until_that_changes() {
-        let (mut guests, now) = guests();
-        guests.on_sight(40, ENTERED, now);
-        for place in [Whereabouts::Elsewhere, Whereabouts::Ours] {
-            look(&mut guests, Some(ENTERED), place, now);
-            assert!(!is_wanted(&guests, now));
-        }
-        look(&mut guests, Some(ENTERED), Whereabouts::Here, now);
-        assert!(is_wanted(&guests, now));
-        look(&mut guests, Some(ENTERED), Whereabouts::Ours, now);
-        assert_eq!(look(&mut guests, None, Whereabouts::Unknown, now), None);
-    }
-}
+mod tests;

@@ -13,9 +13,15 @@ pub struct NewPids {
     last: Tid,
     /// When to look at all of them, since some were given out.
     sweep: Option<Instant>,
+    /// Those that were not there yet, or are gone already, and how often they were looked at:
+    /// of this round, and given again in it.
+    absent: Vec<(Tid, u8)>,
+    again: Vec<(Tid, u8)>,
 }
 
-/// An ID is given out a moment before its process can be seen.
+/// An ID is given out a moment before its process can be seen: so often it is looked at again.
+const LOOKS: u8 = 3;
+/// Where even that moment was too long.
 const SWEEP_AFTER: Duration = Duration::from_millis(100);
 /// Beyond this many new IDs it is cheaper to look at those that are still there.
 const MANY: Tid = 256;
@@ -32,11 +38,23 @@ impl NewPids {
             loadavg,
             last: 0,
             sweep: None,
+            absent: Vec::new(),
+            again: Vec::new(),
+        }
+    }
+
+    /// There was nothing under an ID that [`NewPids::next`] gave.
+    pub fn on_absent(&mut self, pid: Tid) {
+        let before = self.again.iter().find(|(again, _)| *again == pid);
+        let looks = before.map_or(1, |(_, looks)| looks + 1);
+        if looks < LOOKS {
+            self.absent.push((pid, looks));
         }
     }
 
     /// The IDs to look at now: threads' are among them, and IDs of those that are gone already.
     pub fn next(&mut self, now: Instant) -> Vec<Tid> {
+        self.again = std::mem::take(&mut self.absent);
         let Some(last) = self.loadavg.as_ref().and_then(last_pid) else {
             return all();
         };
@@ -46,7 +64,9 @@ impl NewPids {
         if sweeps || self.sweep.is_none() {
             self.sweep = (!is_quiet).then(|| now + SWEEP_AFTER);
         }
-        fresh.filter(|_| !sweeps).unwrap_or_else(all)
+        let mut pids = fresh.filter(|_| !sweeps).unwrap_or_else(all);
+        pids.extend(self.again.iter().map(|(pid, _)| *pid));
+        pids
     }
 }
 
@@ -96,6 +116,26 @@ mod tests {
         assert_eq!(between(0, 9), None, "the first look");
         assert_eq!(between(30_000, 300), None, "they began anew");
         assert_eq!(between(7, 7 + MANY + 1), None);
+    }
+
+    #[test]
+    fn one_that_is_not_there_yet_is_looked_at_a_few_times() {
+        const NOBODY: Tid = Tid::MAX;
+        let mut pids = NewPids::new();
+        let now = Instant::now();
+        pids.next(now);
+        let mut given = 0;
+        pids.on_absent(NOBODY);
+        for _ in 0..2 * LOOKS {
+            if pids.next(now).contains(&NOBODY) {
+                given += 1;
+                pids.on_absent(NOBODY);
+            }
+        }
+        assert_eq!(given, LOOKS - 1);
+        pids.on_absent(NOBODY);
+        assert!(pids.next(now).contains(&NOBODY));
+        assert!(!pids.next(now).contains(&NOBODY), "it was there");
     }
 
     #[test]

@@ -23,10 +23,11 @@ pub struct Status {
 
 /// `None` when there is no such process.
 pub fn status(pid: Tid) -> Option<Status> {
-    parse(&fs::read(format!("/proc/{pid}/status")).ok()?)
+    parse_status(&fs::read(format!("/proc/{pid}/status")).ok()?)
 }
 
-fn parse(text: &[u8]) -> Option<Status> {
+/// Reads `/proc/PID/status`; `None` where it lacks a field.
+pub fn parse_status(text: &[u8]) -> Option<Status> {
     let field = |name: &str| -> Option<Tid> {
         let value = text
             .split(|byte| *byte == b'\n')
@@ -62,6 +63,12 @@ pub fn name(pid: Tid) -> Option<String> {
     Some(String::from_utf8_lossy(&name).trim_end().to_owned())
 }
 
+/// Whether a process is called as we are: anybody may know that, where its program may not be
+/// looked at.
+pub fn is_namesake(pid: Tid) -> bool {
+    name(pid).is_some_and(|its| name(std::process::id() as Tid) == Some(its))
+}
+
 /// Whether a process is one that can be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whereabouts {
@@ -90,7 +97,10 @@ pub fn whereabouts(pid: Tid) -> Whereabouts {
             Whereabouts::Here
         })
     };
-    find().unwrap_or(Whereabouts::Unknown)
+    find().unwrap_or_else(|_| match is_namesake(pid) {
+        true => Whereabouts::Ours,
+        false => Whereabouts::Unknown,
+    })
 }
 
 fn identity(meta: fs::Metadata) -> (u64, u64) {
@@ -117,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_status_is_read_by_the_names_of_its_lines() {
-        let status = parse(STATUS).expect("whole");
+        let status = parse_status(STATUS).expect("whole");
         assert_eq!(
             status,
             Status {
@@ -133,8 +143,24 @@ mod tests {
     #[test]
     fn what_has_no_memory_does_not_run() {
         let text = STATUS.strip_suffix(b"VmSize:\t    4000 kB\n").expect("so");
-        assert!(!parse(text).expect("whole").runs);
-        assert_eq!(parse(b"Name:\tx\n"), None);
+        assert!(!parse_status(text).expect("whole").runs);
+        assert_eq!(parse_status(b"Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn whoever_is_called_as_we_are_is_one_of_ours() {
+        let own = std::process::id() as Tid;
+        assert!(is_namesake(own));
+        let mut sleep = std::process::Command::new("sleep");
+        let mut other = sleep.arg("60").spawn().expect("started");
+        let pid = other.id() as Tid;
+        while name(pid).as_deref() != Some("sleep") {
+            std::thread::yield_now();
+        }
+        assert!(!is_namesake(pid));
+        other.kill().expect("killed");
+        other.wait().expect("ended");
+        assert!(!is_namesake(pid), "it is gone");
     }
 
     #[test]

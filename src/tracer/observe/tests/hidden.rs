@@ -21,6 +21,20 @@ fn what_may_not_be_looked_at_is_a_loss() {
 }
 
 #[test]
+fn a_program_that_may_not_be_looked_at_may_have_had_any_environment() {
+    let mut scene = Scene::new(files());
+    scene.observer.tracees.forbidden = true;
+    let path = scene.path("/bin/tool");
+    scene.call("execve", &[path, 0, 0]);
+    scene.observer.on_hidden_exec(TID, TID);
+    let told = scene.told();
+    assert!(
+        told.len() == 1 && told[0].starts_with("lost the environment of /bin/tool"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn a_hidden_process_is_where_it_was_last_seen() {
     let mut scene = Scene::new(files().directory("/yard/sub").file("/yard/sub/x", ""));
     scene.observer.before_hiding(TID);
