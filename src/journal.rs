@@ -98,6 +98,8 @@ pub struct Shape {
     pub listed: String,
     /// `--probed`, by its name.
     pub probed: String,
+    /// `--keep-package-metadata`, by its name.
+    pub package_metadata: String,
     /// `--keep-env`.
     pub keep_env: Vec<String>,
     /// `--tag`.

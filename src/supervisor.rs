@@ -70,6 +70,8 @@ pub struct Manner {
     pub wish: Wish,
     /// The application may use io_uring, through which files are opened unseen.
     pub allow_io_uring: bool,
+    /// Set-user-ID programs and file capabilities have their effect, if need be untraced.
+    pub keep_setuid: bool,
 }
 
 /// A finished trace.

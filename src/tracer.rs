@@ -17,3 +17,4 @@ pub mod visitors;
 
 mod credentials;
 mod holdings;
+mod namespaces;

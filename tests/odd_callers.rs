@@ -89,6 +89,33 @@ fn a_listener_of_its_own_is_refused_beside_ours_and_that_is_told() {
 }
 
 #[test]
+fn a_child_that_no_tracer_may_follow_is_told_by_name() {
+    for engine in ["notify", "seccomp", "syscall"] {
+        let outcome = traced("untraced_child", &[], &["--engine", engine]);
+        let told = warnings(&outcome);
+        assert!(
+            told.iter()
+                .any(|line| line.contains("/untraced_child") && line.contains("CLONE_UNTRACED")),
+            "{engine}: {told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_tracer_of_its_own_is_told_by_name() {
+    for engine in ["notify", "seccomp", "syscall"] {
+        let outcome = traced("own_tracer", &[], &["--engine", engine]);
+        let result = line_of(&outcome, "ptrace: ");
+        assert_eq!(result, "ptrace: Operation not permitted", "{engine}");
+        let told = warnings(&outcome);
+        assert!(
+            matches!(told[..], [line] if line.contains("/own_tracer") && line.contains("(ptrace)")),
+            "{engine}: {told:?}"
+        );
+    }
+}
+
+#[test]
 fn a_process_that_may_not_be_made_visible_is_told_by_name() {
     if !nix::unistd::geteuid().is_root() {
         return eprintln!("not run, no root here");
@@ -142,7 +169,9 @@ fn a_set_user_id_program_that_gains_nothing_is_named_with_the_remedy() {
     let named = format!("{} would do with its set-user-ID bit", program.display());
     let line = stderr.lines().find(|line| line.contains(&named));
     assert!(
-        line.is_some_and(|line| line.ends_with("--cap-add SYS_PTRACE")),
+        line.is_some_and(
+            |line| line.contains("--cap-add SYS_PTRACE") && line.contains("--keep-setuid")
+        ),
         "{stderr}"
     );
     // What was taken away before is not our doing.

@@ -16,6 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("byte_string", &[]),
     ("image_path", &["byte_string"]),
     ("image_fs", &["image_path"]),
+    ("mounts", &["image_path", "image_fs"]),
     ("recording", &["byte_string", "image_path", "image_fs"]),
     (
         "event",
@@ -44,6 +45,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "sys",
             "event",
             "past",
+            "mounts",
             "recording",
             "image_fs",
             "image_path",
@@ -87,6 +89,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "manifest",
             "past",
             "recording",
+            "mounts",
             "image_fs",
             "image_path",
         ],
@@ -95,6 +98,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "pack",
         &["sys", "manifest", "recording", "image_fs", "image_path"],
+    ),
+    // What is told of it.
+    (
+        "report",
+        &[
+            "pack",
+            "packages",
+            "manifest",
+            "recording",
+            "image_fs",
+            "image_path",
+            "byte_string",
+        ],
     ),
     // The command line.
     ("cli", &[]),
@@ -112,10 +128,12 @@ const ROOMS: &[(&str, &[&str])] = &[
             "past",
             "resolve",
             "pack",
+            "report",
             "packages",
             "elf",
             "manifest",
             "recording",
+            "mounts",
             "image_fs",
             "image_path",
             "byte_string",

@@ -211,6 +211,7 @@ engines! {
         clone3
         create_files
         daemon
+        dynamic_32_bit
         exec_from_thread
         execveat
         exit_realtime_signal
@@ -222,6 +223,7 @@ engines! {
         group_stop
         int80_open
         io_uring
+        keep_capabilities
         links
         list_directory
         long_path
@@ -234,17 +236,21 @@ engines! {
         own_filter_after_drop
         own_filter_before_drop
         own_filter_errno
+        own_filter_kinds
         own_filter_trace
         own_listener
+        own_tracer
         page_crossing
         page_edge
         passed_dirfd
         prefix
+        private_mounts
         proc_self_fd
         realtime_signal
         rewritten_path
         script_chain
         script_relative
+        set_user_id_from_thread
         setuid_drop
         setuid_worker
         shared_cwd

@@ -1,7 +1,7 @@
 //! The mount table.
 
 use micropacker::image_path::ImagePath;
-use micropacker::resolve::mounts::Mounts;
+use micropacker::mounts::Mounts;
 
 pub fn run(data: &[u8]) {
     let Ok(mounts) = Mounts::parse(data) else {

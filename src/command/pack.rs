@@ -1,9 +1,11 @@
 //! `micropacker pack`: the ancestor's packer, and what a journal is for.
 
+use super::artifacts::Traced;
 use super::image::ImageWish;
 use super::journal::{Recovered, apply_to_files, is_journal, recover};
 use super::select::{merged, mounts, options, shape};
-use super::ship::{Outputs, ship, summary, tell_secrets, write_whole};
+use super::ship::{Outputs, ship, tell_secrets, write_whole};
+use super::summary::tell_summary;
 use super::{Failure, current_directory, one_line, start_logging, variable};
 use crate::byte_string::ByteString;
 use crate::cli::PackArgs;
@@ -11,12 +13,13 @@ use crate::exit;
 use crate::image_fs::HostFs;
 use crate::image_path::ImagePath;
 use crate::journal::Shape;
+use crate::mounts::Mounts;
 use crate::pack::Output;
 use crate::pack::output::survive_size_limit;
 use crate::packages::{Owners, packages_text};
 use crate::past::Before;
 use crate::recording::Recording;
-use crate::resolve::mounts::Mounts;
+use crate::report::Report;
 use crate::resolve::{add_interpreter, from_list};
 use anyhow::Result;
 use std::fs;
@@ -82,9 +85,10 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     if !lists.is_empty() || args.elf != crate::cli::DEFAULT_ELF {
         add_elf_interpreter(&fs, args, &mut recording)?;
     }
+    let traced = Traced::default();
     let saved = HostFs::new(&directory);
     let before = Before::new(&fs, &saved, &recording);
-    let shipped = ship(&before, &args.root, &recording, options, &outputs)?;
+    let shipped = ship(&before, &args.root, &recording, options, &outputs, &traced)?;
     if let Some(file) = &args.packages {
         let owners = Owners::load(&fs);
         for problem in owners.problems() {
@@ -92,7 +96,7 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         }
         write_whole(file, &packages_text(&shipped.manifest, &owners))?;
     }
-    tracing::info!("{}", summary(&outputs, &shipped));
+    tell_summary(&outputs, &shipped, &recording, &traced);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -111,12 +115,13 @@ fn usage(error: anyhow::Error) -> anyhow::Error {
 }
 
 fn add_list(fs: &HostFs, list: &Path, root: &Path, recording: &mut Recording) -> Result<()> {
-    let text = fs::read(list).map_err(|error| {
-        Failure::new(
-            exit::USAGE,
-            format!("cannot read the list {}: {error}", list.display()),
-        )
-    })?;
+    let text = read_input(list)?;
+    if Report::is_one(&text) {
+        let report = Report::read(&text)
+            .map_err(|error| Failure::new(exit::USAGE, format!("{}: {error}", list.display())))?;
+        report.add_to(recording);
+        return Ok(());
+    }
     let cwd = if root == Path::new("/") {
         current_directory()?
     } else {
@@ -140,6 +145,13 @@ fn add_list(fs: &HostFs, list: &Path, root: &Path, recording: &mut Recording) ->
     }
     recording.losses.extend(listed.losses);
     Ok(())
+}
+
+fn read_input(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).map_err(|error| {
+        let message = format!("cannot read the list {}: {error}", file.display());
+        Failure::new(exit::USAGE, message).into()
+    })
 }
 
 /// `-x`: the default, `/bin/sh`, may be missing where there is no shell; what was asked for may

@@ -1,10 +1,12 @@
 //! `micropacker run`: trace, resolve, pack.
 
+use super::artifacts::Traced as Facts;
 use super::image::ImageWish;
 use super::journal::{begin, header, remedy};
 use super::select::{mounts, options, shape};
-use super::ship::{Outputs, Shipped, ship, summary};
+use super::ship::{Outputs, Shipped, ship};
 use super::start::{Startable, environment, manner};
+use super::summary::{summary, tell_summary};
 use super::{Failure, current_directory, one_line, start_logging};
 use crate::byte_string::ByteString;
 use crate::cli::{RunArgs, VisitorsName};
@@ -27,7 +29,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Runs the command to its end and writes the outputs. Gives the application's exit status.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
@@ -98,16 +100,13 @@ fn conclude(args: &RunArgs, packer: &Packer, traced: &Traced) -> Result<()> {
         traced.recording.created.len(),
         losses.map(|loss| loss.count).sum::<u64>()
     );
-    let packed = packer.pack(&traced.recording);
+    let facts = packer.traced(Some(traced.choice.engine.to_string()));
+    let packed = packer.pack(&traced.recording, &facts);
     packer.discard_originals(packed.is_ok());
     packer.keep_journal(packed.is_ok());
     tell_waiting(traced, packer, &packed);
     let packed = packed?;
-    tracing::info!(
-        "{}; traced by {}",
-        summary(&packer.outputs, &packed),
-        traced.choice.engine
-    );
+    tell_summary(&packer.outputs, &packed, &traced.recording, &facts);
     if args.strict && packed.lost > 0 {
         return Err(Failure::new(
             exit::OUTPUT,
@@ -141,6 +140,8 @@ fn usage(error: anyhow::Error) -> anyhow::Error {
 struct Packer {
     outputs: Outputs,
     options: Options,
+    /// When the command was about to be started.
+    start: Instant,
     /// The originals of what was changed.
     spool: Arc<Mutex<Spool>>,
     /// The journal, until it is decided what becomes of it.
@@ -186,6 +187,7 @@ impl Packer {
             outputs,
             options,
             keeper: Mutex::new(keeper),
+            start: Instant::now(),
             turn: Mutex::default(),
         };
         Ok((packer, originals, journal))
@@ -198,7 +200,14 @@ impl Packer {
             .collect()
     }
 
-    fn pack(&self, recording: &Recording) -> Result<Shipped> {
+    fn traced(&self, engine: Option<String>) -> Facts {
+        Facts {
+            engine,
+            lasted: Some(self.start.elapsed()),
+        }
+    }
+
+    fn pack(&self, recording: &Recording, traced: &Facts) -> Result<Shipped> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let originals = self.originals().unwrap_or_default();
         let mut options = self.options.clone();
@@ -207,7 +216,14 @@ impl Packer {
             .extend(ImagePath::new(originals.as_os_str().as_bytes()));
         let (now, saved) = (HostFs::new("/"), HostFs::new(originals));
         let before = Before::new(&now, &saved, recording);
-        ship(&before, Path::new("/"), recording, options, &self.outputs)
+        ship(
+            &before,
+            Path::new("/"),
+            recording,
+            options,
+            &self.outputs,
+            traced,
+        )
     }
 
     fn originals(&self) -> Option<PathBuf> {
@@ -266,7 +282,8 @@ impl Packer {
                 self.outputs.rootfs.display()
             );
         }
-        Ok(self.packed(&self.pack(recording)?))
+        let shipped = self.pack(recording, &self.traced(None))?;
+        Ok(self.packed(&shipped))
     }
 
     fn packed(&self, shipped: &Shipped) -> Packed {

@@ -2,10 +2,11 @@
 //! resolver takes them.
 
 use crate::byte_string::ByteString;
-use crate::cli::{ListedName, PresetName, ProbedName, SelectArgs};
+use crate::cli::{ListedName, PackageMetadataName, PresetName, ProbedName, SelectArgs};
 use crate::image_path::ImagePath;
 use crate::journal::Shape;
-use crate::resolve::mounts::Mounts;
+use crate::mounts::Mounts;
+use crate::packages::PackageMetadata;
 use crate::resolve::patterns::{Patterns, parse_file};
 use crate::resolve::presets::Preset;
 use crate::resolve::{Listed, Options, Probed};
@@ -35,6 +36,7 @@ pub fn shape(select: &SelectArgs, keep_env: &[String], tag: Option<&str>) -> Res
         include_mount: bytes_of(&select.include_mount),
         listed: name_of(select.listed),
         probed: name_of(select.probed),
+        package_metadata: name_of(select.keep_package_metadata),
         keep_env: keep_env.to_vec(),
         tag: tag.map(str::to_owned),
         ..Shape::default()
@@ -69,6 +71,11 @@ pub fn merged(then: Shape, now: Shape) -> Shape {
         include_mount: lists(then.include_mount, now.include_mount),
         listed: choice(then.listed, now.listed, name_of(ListedName::Auto)),
         probed: choice(then.probed, now.probed, name_of(ProbedName::Full)),
+        package_metadata: choice(
+            then.package_metadata,
+            now.package_metadata,
+            name_of(PackageMetadataName::Auto),
+        ),
         keep_env: [then.keep_env, now.keep_env].concat(),
         tag: now.tag.or(then.tag),
         image_config: now.image_config.or(then.image_config),
@@ -98,6 +105,11 @@ pub fn options(shape: &Shape, mounts: Mounts) -> Result<Options> {
         probed: match ProbedName::from_str(&shape.probed, false) {
             Ok(ProbedName::Skip) => Probed::Skip,
             Ok(ProbedName::Full) | Err(_) => Probed::Full,
+        },
+        package_metadata: match PackageMetadataName::from_str(&shape.package_metadata, false) {
+            Ok(PackageMetadataName::Full) => PackageMetadata::Full,
+            Ok(PackageMetadataName::Off) => PackageMetadata::Off,
+            Ok(PackageMetadataName::Auto) | Err(_) => PackageMetadata::Auto,
         },
         include: Patterns::new(words(&shape.include)).context("--include")?,
         exclude: Patterns::new(words(&shape.exclude)).context("--exclude")?,

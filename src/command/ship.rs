@@ -1,5 +1,6 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
+use super::artifacts::{self, Made, Traced, write_tellers};
 use super::decided;
 use super::file_list::file_list;
 use super::image::ImageWish;
@@ -8,10 +9,11 @@ use crate::image_fs::{FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::Manifest;
 use crate::pack::{
-    ImageConfig, ImageSpec, ImageSummary, LayerSummary, Output, PackError, descriptor_of,
-    dockerfile_with_losses, write_image, write_layer_and_image,
+    Digests, ImageConfig, ImageSpec, ImageSummary, LayerSummary, Output, PackError, Written,
+    descriptor_of, dockerfile_with_losses, write_image, write_layer_and_image,
 };
 use crate::recording::Recording;
+use crate::report::Inventory;
 use crate::resolve::{Options, resolve};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
@@ -24,9 +26,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-const IMAGE: &str = "image.tar";
+pub const IMAGE: &str = "image.tar";
 const DOCKERFILE: &str = "Dockerfile";
-const FILES: &str = "files.txt";
 
 /// Where the outputs go.
 pub struct Outputs {
@@ -50,6 +51,8 @@ pub struct Shipped {
     pub manifest: Manifest,
     /// The tarball.
     pub layer: LayerSummary,
+    /// The packages, where artifacts were written.
+    pub inventory: Option<Inventory>,
     /// How many different losses were told.
     pub lost: usize,
 }
@@ -70,7 +73,7 @@ impl Outputs {
                 artifacts.display()
             )
         })?;
-        for name in [IMAGE, DOCKERFILE, FILES] {
+        for name in artifact_names() {
             Output::create(&artifacts.join(name))?;
         }
         if !self.rootfs_is_a_file() {
@@ -85,8 +88,8 @@ impl Outputs {
     /// All of them.
     pub fn files(&self) -> Vec<PathBuf> {
         let artifacts = self.artifacts.iter();
-        let beside = artifacts
-            .flat_map(|artifacts| [IMAGE, DOCKERFILE, FILES].map(|name| artifacts.join(name)));
+        let beside =
+            artifacts.flat_map(|artifacts| artifact_names().map(|name| artifacts.join(name)));
         std::iter::once(self.rootfs.clone()).chain(beside).collect()
     }
 
@@ -122,6 +125,10 @@ impl Outputs {
     }
 }
 
+fn artifact_names() -> impl Iterator<Item = &'static str> {
+    [IMAGE, DOCKERFILE].into_iter().chain(artifacts::NAMES)
+}
+
 /// A file of this machine as seen from an image's root; `None` where it lies outside.
 fn path_below(root: &Path, file: &Path) -> Option<ImagePath> {
     let file = std::path::absolute(file).ok()?;
@@ -141,6 +148,7 @@ pub fn ship(
     recording: &Recording,
     options: Options,
     outputs: &Outputs,
+    traced: &Traced,
 ) -> Result<Shipped> {
     let options = Options {
         own: [outputs.own(root, &[]), options.own].concat(),
@@ -158,16 +166,21 @@ pub fn ship(
     for hint in &manifest.hints {
         tracing::info!("{hint}");
     }
-    let (layer, lost_of_artifacts) = match &outputs.artifacts {
+    let written = match &outputs.artifacts {
         Some(artifacts) => write_artifacts(fs, recording, &manifest, outputs, artifacts)?,
         None => {
             let mut rootfs = Output::create(&outputs.rootfs)?;
-            let (layer, _) = write_layer_and_image::<Output>(fs, &manifest, &mut rootfs, None)
+            let written = write_layer_and_image::<Output>(fs, &manifest, &mut rootfs, None)
                 .map_err(|error| writing(&outputs.rootfs, error))?;
             rootfs.commit_unless(&outputs.hurry)?;
-            (layer, 0)
+            Artifacts {
+                layer: written.layer,
+                digests: Digests::new(),
+                lost: 0,
+            }
         }
     };
+    let layer = written.layer;
     tell(&layer.losses);
     if layer.sparse_entries > 0 {
         tracing::warn!(
@@ -177,22 +190,42 @@ pub fn ship(
             layer.sparse_entries
         );
     }
-    let lost = manifest.losses.len() + layer.losses.len() + lost_of_artifacts + changed;
+    let mut inventory = None;
+    let lost = manifest.losses.len() + layer.losses.len() + written.lost + changed;
+    if let Some(artifacts) = &outputs.artifacts {
+        let made = Made {
+            fs,
+            recording,
+            traced,
+            manifest: &manifest,
+            layer: &layer,
+            digests: &written.digests,
+        };
+        inventory = Some(write_tellers(&made, outputs, artifacts)?);
+    }
     Ok(Shipped {
         manifest,
         layer,
+        inventory,
         lost,
     })
 }
 
-/// Gives how many different losses it told.
+/// What was written of a layer and its image.
+struct Artifacts {
+    layer: LayerSummary,
+    digests: Digests,
+    /// How many different losses were told.
+    lost: usize,
+}
+
 fn write_artifacts(
     fs: &dyn ImageFs,
     recording: &Recording,
     manifest: &Manifest,
     outputs: &Outputs,
     artifacts: &Path,
-) -> Result<(LayerSummary, usize)> {
+) -> Result<Artifacts> {
     let config = image_config(recording, manifest, outputs)?;
     let path = artifacts.join(IMAGE);
     let wish = ImageSpec {
@@ -203,9 +236,13 @@ fn write_artifacts(
     let mut rootfs = Output::create(&outputs.rootfs)?;
     let mut image = Output::create(&path)?;
     let one_pass = image.is_seekable().then_some((&mut image, &wish));
-    let (layer, written) = write_layer_and_image(fs, manifest, &mut rootfs, one_pass)
+    let Written {
+        layer,
+        digests,
+        image: written,
+    } = write_layer_and_image(fs, manifest, &mut rootfs, one_pass)
         .map_err(|error| writing(&outputs.rootfs, error))?;
-    let written = match written {
+    let image_summary = match written {
         Some(written) => {
             commit_both(rootfs, image, &outputs.hurry)?;
             written
@@ -216,8 +253,8 @@ fn write_artifacts(
             write_image_again(&layer, &wish, outputs, &path)?
         }
     };
-    tell(&written.losses);
-    tracing::debug!("{}: {}", path.display(), written.manifest_digest);
+    tell(&image_summary.losses);
+    tracing::debug!("{}: {}", path.display(), image_summary.manifest_digest);
 
     let rootfs_name = outputs
         .rootfs
@@ -226,8 +263,15 @@ fn write_artifacts(
     let (dockerfile, losses) = dockerfile_with_losses(&config, &rootfs_name.to_string_lossy());
     tell(&losses);
     write_whole(&artifacts.join(DOCKERFILE), &dockerfile)?;
-    write_whole(&artifacts.join(FILES), &file_list(fs, manifest, FILES))?;
-    Ok((layer, losses.len() + written.losses.len()))
+    write_whole(
+        &artifacts.join(artifacts::FILES),
+        &file_list(fs, manifest, artifacts::FILES),
+    )?;
+    Ok(Artifacts {
+        layer,
+        digests,
+        lost: losses.len() + image_summary.losses.len(),
+    })
 }
 
 /// The disk works on both at once.
@@ -350,21 +394,4 @@ pub fn source_date_epoch() -> Result<Option<FileTime>> {
         seconds,
         nanoseconds: 0,
     }))
-}
-
-/// The closing line of a run.
-pub fn summary(outputs: &Outputs, shipped: &Shipped) -> String {
-    let artifacts = outputs.artifacts.as_ref();
-    let image = artifacts.map_or_else(|| outputs.rootfs.clone(), |artifacts| artifacts.join(IMAGE));
-    format!(
-        "{} entries, {} in {}",
-        shipped.layer.entries,
-        megabytes(shipped.layer.content_bytes),
-        image.display()
-    )
-}
-
-/// Decimal, as `docker images` shows sizes.
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
 }

@@ -88,6 +88,7 @@ pub fn manner(args: &EngineArgs) -> Manner {
     Manner {
         wish: wish(args),
         allow_io_uring: args.allow_io_uring,
+        keep_setuid: args.keep_setuid,
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::PackError;
 use super::config::ImageConfig;
+use super::digests::{Digester, Digests};
 use super::layer::{LayerSummary, write_stream};
 use super::oci::{ImageSummary, LayerPlace, begin_image, finish_image};
 use super::sparse::SparseMap;
@@ -32,7 +33,17 @@ pub struct ImageSpec<'a> {
     pub created: Option<FileTime>,
 }
 
-/// Writes the layer as [`super::write_layer`] does, and at the same time the image as
+/// What was written.
+pub struct Written {
+    /// The tarball.
+    pub layer: LayerSummary,
+    /// The digest of each regular file, where there is to be an image.
+    pub digests: Digests,
+    /// The image.
+    pub image: Option<ImageSummary>,
+}
+
+/// Writes the layer as [`super::write_layer_with_digests`] does, and at the same time the image as
 /// [`super::write_image`] does. Gives no summary of an image where that cannot be done in one
 /// pass, since the image's layer differs from the tarball (sparse files) or is very large; what
 /// was written to `image` is no image then.
@@ -44,24 +55,31 @@ pub fn write_layer_and_image<W: Write + Seek + Send>(
     manifest: &Manifest,
     out: &mut dyn Write,
     image: Option<(&mut W, &ImageSpec)>,
-) -> Result<(LayerSummary, Option<ImageSummary>), PackError> {
+) -> Result<Written, PackError> {
+    let digester = Digester::wanted(image.is_some());
     let mut image = image.filter(|_| is_plain(fs, manifest));
     let place = match &mut image {
         Some((image, _)) => Some(begin_image(image)?),
         None => None,
     };
     let copy = image.as_mut().map(|(image, _)| &mut **image);
-    let summary = write_twice(fs, manifest, out, copy)?;
+    let (layer, digests) = write_twice(fs, manifest, digester, out, copy)?;
+    let mut written = Written {
+        layer,
+        digests,
+        image: None,
+    };
     let (Some((image, wish)), Some(place)) = (image, place) else {
-        return Ok((summary, None));
+        return Ok(written);
     };
     // Something has changed since it was looked at.
-    if summary.sparse_entries > 0 || summary.tar_bytes > MAX_LAYER {
-        return Ok((summary, None));
+    if written.layer.sparse_entries > 0 || written.layer.tar_bytes > MAX_LAYER {
+        return Ok(written);
     }
-    let (header, written) = finish_image(&summary, wish, image)?;
+    let (header, summary) = finish_image(&written.layer, wish, image)?;
     patch(image, place, &header).map_err(PackError::writing)?;
-    Ok((summary, Some(written)))
+    written.image = Some(summary);
+    Ok(written)
 }
 
 fn patch(image: &mut (impl Write + Seek), place: LayerPlace, header: &[u8]) -> io::Result<()> {
@@ -99,9 +117,10 @@ fn is_plain(fs: &dyn ImageFs, manifest: &Manifest) -> bool {
 fn write_twice<W: Write + Send>(
     fs: &dyn ImageFs,
     manifest: &Manifest,
+    digester: Digester,
     out: &mut dyn Write,
     copy: Option<&mut W>,
-) -> Result<LayerSummary, PackError> {
+) -> Result<(LayerSummary, Digests), PackError> {
     let (sender, chunks) = bounded(AHEAD);
     let (spent, empty) = bounded(AHEAD);
     std::thread::scope(|scope| {
@@ -115,7 +134,7 @@ fn write_twice<W: Write + Send>(
             sender,
             empty,
         };
-        let written = write_stream(fs, manifest, Stream::counted(&mut tee));
+        let written = write_stream(fs, manifest, digester, Stream::counted(&mut tee));
         let written = written.and_then(|summary| {
             tee.hand_over().map_err(PackError::writing)?;
             tee.out.flush().map_err(PackError::writing)?;
@@ -127,7 +146,8 @@ fn write_twice<W: Write + Send>(
             Ok(hashed) => hashed.map_err(PackError::writing)?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        Ok(LayerSummary { sha256, ..written? })
+        let (summary, digests) = written?;
+        Ok((LayerSummary { sha256, ..summary }, digests))
     })
 }
 

@@ -1,9 +1,9 @@
 //! What an earlier run of the container, or somebody beside it, made or changed before the trace
 //! began: told from the image's own files by their times.
 
-use super::mounts::{Mount, Mounts, Volume};
 use crate::image_fs::{FileKind, FileTime, ImageFs, Meta, walk_in};
 use crate::image_path::ImagePath;
+use crate::mounts::{Mount, Mounts, Volume};
 use crate::packages::Owners;
 use crate::recording::Recording;
 use std::cell::OnceCell;

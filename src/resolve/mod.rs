@@ -8,8 +8,7 @@ mod include;
 pub mod list;
 mod listed;
 mod loader;
-/// The mount table.
-pub mod mounts;
+mod metadata;
 /// Globs over absolute paths.
 pub mod patterns;
 mod plan;
@@ -25,11 +24,12 @@ mod uses;
 use crate::image_fs::{FileKind, FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Manifest, Reason};
+use crate::mounts::Mounts;
+use crate::packages::PackageMetadata;
 use crate::recording::Recording;
 use cache::CachedFs;
 use closure::Closures;
 pub use list::{ListReport, add_interpreter, from_list};
-use mounts::Mounts;
 use patterns::Patterns;
 use plan::{Plan, Wish};
 use presets::Preset;
@@ -81,6 +81,8 @@ pub struct Options {
     pub own: Vec<ImagePath>,
     /// The mount table that the application saw.
     pub mounts: Mounts,
+    /// `--keep-package-metadata`.
+    pub package_metadata: PackageMetadata,
     /// When the trace began; `None` where nothing was traced.
     pub started: Option<FileTime>,
     /// Whether `/proc`, `/sys`, `/dev`, `/var/lib/docker` and the marks of container engines
@@ -100,6 +102,7 @@ impl Default for Options {
             include_mounts: Vec::new(),
             own: Vec::new(),
             mounts: Mounts::none(),
+            package_metadata: PackageMetadata::default(),
             started: None,
             builtin_exclusions: true,
         }
@@ -147,6 +150,7 @@ fn resolve_with(
         programs.run(&mut plan);
     }
     take_what_every_image_has(&mut plan, recording);
+    metadata::take_package_metadata(&mut plan, options);
     programs.tell_missing(&mut plan);
     for (preset, why) in presets::suggest(&plan, recording, &options.presets) {
         plan.hint(format!("--preset {} may be needed: {why}", preset.name()));

@@ -3,10 +3,10 @@
 
 use super::Options;
 use super::earlier::{Earlier, Whose};
-use super::mounts::{Mount, Volume};
 use crate::image_fs::{FileKind, ImageFs, walk};
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, MountDecision, MountFate};
+use crate::mounts::{Mount, Volume};
 use crate::recording::Recording;
 
 /// What becomes of a path that something asked for.

@@ -14,7 +14,7 @@ use crate::tracer::observe::Observer;
 use crate::tracer::served::{Served, SparedFs};
 use crate::tracer::stop::End;
 use crate::tracer::tracees::ProcTracees;
-use crate::tracer::visitors::{self, Visitors};
+use crate::tracer::visitors::{self, Search, Visitors};
 use nix::errno::Errno;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -122,7 +122,11 @@ impl Started {
             answer(listener, &observer).map_err(resources)?;
         }
         let main = self.launched.pid;
-        let visitors = Visitors::start(wish.settled(), main, ties, &observer).map_err(resources)?;
+        let search = Search {
+            visitors: wish.settled(),
+            released: self.choice.releases_gains,
+        };
+        let visitors = Visitors::start(search, main, ties, &observer).map_err(resources)?;
         self.launched.go();
         let mut watchers = Watchers { signals, on_change };
         let follower = Follower::new(self.launched.pid, &self.choice, &observer, &mut watchers);
@@ -171,7 +175,8 @@ impl<F: FnMut(Tid, bool)> Watcher for Watchers<F> {
 pub fn choose(manner: Manner) -> Result<Choice, SuperviseError> {
     let choice = Choice {
         allow_io_uring: manner.allow_io_uring,
-        ..engine::choose(engine::probe(), manner.wish).map_err(SuperviseError::Engine)?
+        ..engine::choose(engine::probe(), manner.wish, manner.keep_setuid)
+            .map_err(SuperviseError::Engine)?
     };
     if let Some(step_down) = &choice.step_down {
         tracing::warn!("{step_down}");

@@ -14,7 +14,7 @@ use crate::tracer::launch::{LaunchError, Launched};
 use crate::tracer::observe::Observer;
 use crate::tracer::stop::End;
 use crate::tracer::tracees::ProcTracees;
-use crate::tracer::visitors::{self, Visitors};
+use crate::tracer::visitors::{self, Search, Visitors};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -170,7 +170,11 @@ impl Trace {
             answer(listener, &observer).map_err(failed)?;
         }
         let ties = (hush, colleagues);
-        let visitors = Visitors::start(request.visitors, launched.pid, ties, &observer);
+        let search = Search {
+            visitors: request.visitors,
+            released: choice.releases_gains,
+        };
+        let visitors = Visitors::start(search, launched.pid, ties, &observer);
         Ok(Self {
             visitors: visitors.map_err(failed)?,
             launched,

@@ -263,6 +263,8 @@ pub struct SyscallEntry {
     pub number: u64,
     /// The six arguments; the upper halves are zero for 32-bit callers.
     pub args: [u64; 6],
+    /// In a seccomp stop: what the filter tells the tracer.
+    pub told: Option<u32>,
 }
 
 /// What PTRACE_GET_SYSCALL_INFO tells of the stop a tracee is in.
@@ -314,6 +316,7 @@ pub fn syscall_info(tid: Tid) -> nix::Result<StopInfo> {
             arch: raw.arch,
             number: raw.number,
             args: raw.args,
+            told: (raw.op == INFO_SECCOMP).then_some(raw.ret_data),
         }),
         INFO_EXIT => StopInfo::Exit,
         _ => StopInfo::Other,

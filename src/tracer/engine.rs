@@ -5,6 +5,7 @@ mod choose;
 mod ending;
 mod follow;
 mod notify;
+mod release;
 mod shielded;
 mod threads;
 

@@ -31,10 +31,15 @@ pub struct Policy {
 const LOAD_WORD: u16 = 0x20;
 const JUMP_EQUAL: u16 = 0x15;
 const JUMP_AT_LEAST: u16 = 0x35;
+const JUMP_IF_ANY: u16 = 0x45;
 const RETURN: u16 = 0x06;
 
 const RET_ALLOW: u32 = 0x7fff_0000;
-const RET_TRACE: u32 = 0x7ff0_0000;
+const RET_TRACE: u32 = 0x7ff0_0000 | OURS;
+/// What a stop of our filter tells the tracer (PTRACE_GETEVENTMSG). One of the application's own
+/// filters may ask for a tracer too, and would tell something else; of two that do for the same
+/// call, the application's counts, since it is the newer one.
+pub const OURS: u32 = 0x6d70;
 const RET_USER_NOTIF: u32 = 0x7fc0_0000;
 const RET_ERRNO: u32 = 0x0005_0000;
 const NO_SUCH_CALL: u32 = RET_ERRNO | libc::ENOSYS as u32;
@@ -95,6 +100,8 @@ fn calls_of(abi: Abi, policy: Policy) -> Vec<Instruction> {
             (Some(Shape::Identity), _) => vec![give(RET_TRACE)],
             (Some(Shape::Prctl), _) => if_hiding(),
             (Some(Shape::IoUring), _) if !policy.allow_io_uring => vec![give(NO_SUCH_CALL)],
+            (Some(Shape::Spawn), _) if name == &"clone3" => continue,
+            (Some(Shape::Spawn), _) => if_told(hit),
             (_, Some((_, flags))) => unless_fstat(*flags, hit),
             (_, None) => vec![give(hit)],
         };
@@ -141,6 +148,19 @@ fn if_hiding() -> Vec<Instruction> {
         jump(JUMP_EQUAL, 0, 1, 0),
         give(RET_ALLOW),
         give(RET_TRACE),
+    ]
+}
+
+/// What the observer has to know of a new process.
+const TOLD_FLAGS: i32 = libc::CLONE_UNTRACED | libc::CLONE_NEWNS;
+
+/// clone(2) with one of these. The flags of clone3(2) are in memory, where no filter sees them.
+fn if_told(hit: u32) -> Vec<Instruction> {
+    vec![
+        load(low_half_of_argument(0)),
+        jump(JUMP_IF_ANY, TOLD_FLAGS as u32, 0, 1),
+        give(hit),
+        give(RET_ALLOW),
     ]
 }
 
@@ -211,6 +231,7 @@ mod tests {
                 LOAD_WORD if k == OFFSET_NUMBER => accumulator = number,
                 LOAD_WORD if k % 8 == 0 => accumulator = args[(k as usize - 16) / 8] as u32,
                 JUMP_EQUAL => at += usize::from(if accumulator == k { jt } else { jf }),
+                JUMP_IF_ANY => at += usize::from(if accumulator & k != 0 { jt } else { jf }),
                 JUMP_AT_LEAST => at += usize::from(if accumulator >= k { jt } else { jf }),
                 0x05 => at += k as usize,
                 RETURN => return k,
@@ -233,7 +254,7 @@ mod tests {
                     let named = numbers.find(|(known, _)| *known == number);
                     let call = named.and_then(|(_, name)| Abi::call(name));
                     let expected = match call.map(|call| call.shape) {
-                        None | Some(Shape::Identity | Shape::Prctl) => RET_ALLOW,
+                        None | Some(Shape::Identity | Shape::Prctl | Shape::Spawn) => RET_ALLOW,
                         Some(Shape::IoUring) => NO_SUCH_CALL,
                         Some(_) => RET_USER_NOTIF,
                     };
@@ -281,6 +302,22 @@ mod tests {
         assert_eq!(of(PRCTL, [4, 0, 0, 0, 0, 0]), RET_TRACE);
         assert_eq!(of(PRCTL, [4, 1, 0, 0, 0, 0]), RET_ALLOW);
         assert_eq!(of(PRCTL, [38, 0, 0, 0, 0, 0]), RET_ALLOW);
+    }
+
+    #[test]
+    fn a_clone_that_no_tracer_may_follow_is_told() {
+        for abi in [Abi::X86_64, Abi::I386, Abi::Aarch64, Abi::Arm] {
+            let filter = program(&[abi], policy(Verdict::Trace, true));
+            let mut numbers = abi.numbers().iter();
+            let clone = numbers.find(|(_, name)| *name == "clone").expect("known").0;
+            let with = |flags: i32| {
+                let args = [flags as u64, 0, 0, 0, 0, 0];
+                run(&filter, abi.audit_arch(), clone, args)
+            };
+            assert_eq!(with(libc::CLONE_VM | libc::SIGCHLD), RET_ALLOW);
+            assert_eq!(with(libc::CLONE_UNTRACED | libc::SIGCHLD), RET_TRACE);
+            assert_eq!(with(libc::CLONE_NEWNS | libc::SIGCHLD), RET_TRACE);
+        }
     }
 
     #[test]

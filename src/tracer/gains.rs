@@ -67,6 +67,18 @@ impl Gain {
         ours && !self.is_held(now)
     }
 
+    /// Whether the process that is about to execute the file, under a tracer without
+    /// CAP_SYS_PTRACE, would get less of it than without one (capabilities(7); in the kernel
+    /// `cap_bprm_creds_from_file`). Who may set its IDs anyway gets them, but could not be looked
+    /// at with different ones: that counts too.
+    pub fn is_at_stake(&self, before: &Privileges) -> bool {
+        let of_root = if self.user == Some(0) { u64::MAX } else { 0 };
+        let given = (self.capabilities | of_root) & before.bounding;
+        let gives_ids = self.user.is_some_and(|user| user != before.euid)
+            || self.group.is_some_and(|group| group != before.egid);
+        !before.no_new_privs && (gives_ids || given & !before.permitted != 0)
+    }
+
     fn is_held(&self, now: &Privileges) -> bool {
         self.user.is_none_or(|user| user == now.euid)
             && self.group.is_none_or(|group| group == now.egid)
@@ -189,6 +201,27 @@ mod tests {
         };
         assert!(!sudo.is_lost(&already, PTRACE));
         assert!(sudo.is_lost(&already, OUR_NO_NEW_PRIVS));
+    }
+
+    #[test]
+    fn at_stake_is_what_ptrace_takes_from_who_has_it_not_already() {
+        let sudo = of(0o4755, 0, 0, None).expect("a gain");
+        let to_guest = of(0o4755, 1500, 0, None).expect("a gain");
+        let postdrop = of(0o2755, 0, 104, None).expect("a gain");
+        let capable = of(0o755, 0, 0, Some(&DAC_OVERRIDE)).expect("a gain");
+        for gain in [sudo, postdrop, capable] {
+            assert!(gain.is_at_stake(&GUEST), "{gain:?}");
+        }
+        for gain in [sudo, capable] {
+            assert!(!gain.is_at_stake(&ROOT), "{gain:?}");
+        }
+        assert!(!to_guest.is_at_stake(&GUEST), "itself already");
+        assert!(to_guest.is_at_stake(&ROOT), "it could not be looked at");
+        let already = Privileges {
+            no_new_privs: true,
+            ..GUEST
+        };
+        assert!(!sudo.is_at_stake(&already));
     }
 
     #[test]

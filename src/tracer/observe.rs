@@ -4,7 +4,9 @@
 mod bypass;
 mod changes;
 mod cwds;
+mod elsewhere;
 mod exec;
+mod gaining;
 mod intent;
 mod places;
 mod sockets;
@@ -15,7 +17,7 @@ mod visitors;
 
 use super::gains::Hindrance;
 use super::memory::read_path;
-use super::syscall::{Base, Call, Deed, Follow, PathArgument, Shape};
+use super::syscall::{Base, Call, Deed, PathArgument, Shape};
 use super::tracees::{Link, NoLink, Tracees};
 use crate::event::Event;
 use crate::image_fs::ImageFs;
@@ -26,6 +28,7 @@ use crate::sys::Tid;
 pub use changes::Keeper;
 use changes::Nothing;
 use cwds::Cwds;
+pub use gaining::AtStake;
 use intent::Intent;
 use places::{base_of, placed, within};
 use std::collections::{HashMap, HashSet};
@@ -53,6 +56,8 @@ pub struct Observer<T> {
     cwds: Cwds,
     /// Whether any process may have a root directory of its own.
     roots_differ: bool,
+    /// Whether any process may have mounts of its own.
+    mounts_differ: bool,
     /// Whether a seccomp filter decides which calls reach us.
     behind_filter: bool,
     hindrance: Hindrance,
@@ -92,6 +97,7 @@ impl<T: Tracees> Observer<T> {
             programs: HashSet::new(),
             cwds: Cwds::default(),
             roots_differ: false,
+            mounts_differ: false,
             behind_filter: true,
             hindrance: Hindrance::default(),
             path: Vec::new(),
@@ -131,6 +137,11 @@ impl<T: Tracees> Observer<T> {
     pub fn on_start(&mut self, tid: Tid, parent: Option<Tid>) {
         self.tracees.on_start(tid);
         self.cwds.inherit(tid, parent);
+        // A child that may not be looked at would have no name.
+        let program = parent.and_then(|parent| self.runs.get(&parent)).cloned();
+        if let Some(program) = program {
+            self.runs.entry(tid).or_insert(program);
+        }
     }
 
     /// A thread makes a call after which it may not be looked at any more: its current directory
@@ -139,6 +150,7 @@ impl<T: Tracees> Observer<T> {
         if let Ok(cwd) = self.tracees.link(tid, Link::Cwd) {
             self.cwds.remember(tid, cwd);
         }
+        self.runs_now(tid);
     }
 
     /// A thread has ended.
@@ -174,6 +186,8 @@ impl<T: Tracees> Observer<T> {
             Shape::Namespace => self.on_namespace(tid, call, args),
             Shape::Seccomp => self.on_seccomp(args),
             Shape::IoUring => self.on_io_uring(tid),
+            Shape::Spawn => self.on_spawn(tid, call, args),
+            Shape::Ptrace => self.on_ptrace(tid, args),
             // The ptrace loop sees to these.
             Shape::Identity | Shape::Prctl => {}
         }
@@ -215,6 +229,9 @@ impl<T: Tracees> Observer<T> {
                 self.on_descriptor(tid, call, fd, intent.access);
             }
             return;
+        }
+        if self.is_elsewhere(tid) {
+            return self.on_path_elsewhere(tid, call, fd, path, intent);
         }
         let root = self.root_of(tid);
         if path[0] == b'/' {
@@ -296,32 +313,6 @@ impl<T: Tracees> Observer<T> {
 
     fn past(&self) -> MutexGuard<'_, Past> {
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn on_namespace(&mut self, tid: Tid, call: &'static Call, args: &[u64; 6]) {
-        self.roots_differ = true;
-        let new_mounts = match call.name {
-            "chroot" => {
-                let argument = PathArgument {
-                    base: Base::Cwd,
-                    path: 0,
-                    deed: Deed::Use(Access::ENTER, Follow::Yes),
-                };
-                self.on_path_argument(tid, call, &argument, args);
-                false
-            }
-            "unshare" => args[0] & libc::CLONE_NEWNS as u64 != 0,
-            "setns" => args[1] == 0 || args[1] & libc::CLONE_NEWNS as u64 != 0,
-            _ => false,
-        };
-        if new_mounts {
-            let program = self.program_of(tid);
-            self.lose(format!(
-                "files that {program} reaches through mounts of its own ({}): they are looked \
-                 up as the container sees them",
-                call.name
-            ));
-        }
     }
 
     fn runs_now(&mut self, tid: Tid) -> Option<ImagePath> {

@@ -1,6 +1,8 @@
 //! Which system calls take paths, in which arguments, and what they do to them: data only.
 
 mod numbers;
+#[cfg(test)]
+mod tests;
 
 use crate::recording::Access;
 
@@ -127,6 +129,10 @@ pub enum Shape {
     Prctl,
     /// io_uring_setup(2): what is opened through a ring passes by every tracer.
     IoUring,
+    /// Starts a child or a thread: only CLONE_UNTRACED and CLONE_NEWNS matter.
+    Spawn,
+    /// ptrace(2): a process has one tracer.
+    Ptrace,
 }
 
 /// A call that names files.
@@ -184,6 +190,8 @@ macro_rules! calls {
     (@ seccomp) => { Shape::Seccomp };
     (@ identity) => { Shape::Identity };
     (@ prctl) => { Shape::Prctl };
+    (@ spawn) => { Shape::Spawn };
+    (@ ptrace) => { Shape::Ptrace };
     (@ io_uring) => { Shape::IoUring };
 }
 
@@ -296,12 +304,20 @@ pub const CALLS: &[Call] = calls! {
     "setfsgid32" identity();
     "prctl" prctl();
     "io_uring_setup" io_uring();
+    "clone" spawn();
+    "clone3" spawn();
+    "ptrace" ptrace();
 };
 
 impl Call {
     /// Whether it may make the process one that we may not look at any more.
     pub fn hides_the_caller(&self) -> bool {
         matches!(self.shape, Shape::Identity | Shape::Prctl)
+    }
+
+    /// Whether it executes a program.
+    pub fn executes(&self) -> bool {
+        matches!(self.name, "execve" | "execveat")
     }
 }
 
@@ -341,52 +357,4 @@ fn by_number(numbers: numbers::Numbers) -> Vec<Option<&'static Call>> {
         calls[*number as usize] = Abi::call(name);
     }
     calls
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_number_has_a_call_and_every_call_a_number() {
-        let all = [Abi::X86_64, Abi::I386, Abi::Aarch64, Abi::Arm];
-        for abi in all {
-            for (number, name) in abi.numbers() {
-                assert!(
-                    CALLS.iter().any(|call| call.name == *name),
-                    "{abi:?} {number} {name}"
-                );
-            }
-            assert!(abi.numbers().is_sorted(), "{abi:?}");
-        }
-        for call in CALLS {
-            assert!(
-                all.iter()
-                    .any(|abi| abi.numbers().iter().any(|(_, name)| *name == call.name)),
-                "{}",
-                call.name
-            );
-        }
-    }
-
-    #[test]
-    fn native_numbers_agree_with_the_c_library() {
-        let table = Table::new();
-        for (number, name) in [
-            (libc::SYS_openat, "openat"),
-            (libc::SYS_statx, "statx"),
-            (libc::SYS_execve, "execve"),
-            (libc::SYS_getdents64, "getdents64"),
-            (libc::SYS_renameat2, "renameat2"),
-            (libc::SYS_connect, "connect"),
-            (libc::SYS_seccomp, "seccomp"),
-        ] {
-            let call = table.call(Abi::HERE[0].audit_arch(), number as u64);
-            assert_eq!(call.map(|call| call.name), Some(name));
-        }
-        assert_eq!(
-            table.call(Abi::HERE[0].audit_arch(), libc::SYS_getpid as u64),
-            None
-        );
-    }
 }

@@ -64,6 +64,8 @@ pub struct TaskTable {
     main_is_init: bool,
     /// How many of the tasks are none of the command's.
     visitors: usize,
+    /// Processes of the command that run without us and that the trace waits for.
+    released: BTreeSet<Tid>,
 }
 
 impl TaskTable {
@@ -75,6 +77,7 @@ impl TaskTable {
             main,
             main_end: None,
             visitors: 0,
+            released: BTreeSet::new(),
             main_is_init: false,
         }
     }
@@ -86,16 +89,42 @@ impl TaskTable {
         self
     }
 
-    /// Follows a process that has entered from outside. The trace does not wait for its end.
-    pub fn admit(&mut self, tid: Tid) {
+    /// Follows a process that was not followed from birth. The trace waits for its end only if it
+    /// is the command's.
+    pub fn admit(&mut self, tid: Tid, lineage: Lineage) {
         self.remove(tid);
+        self.released.remove(&tid);
         let task = Task {
             seen: true,
-            lineage: Lineage::Visitor,
+            lineage,
             ..Task::default()
         };
         self.tasks.insert(tid, task);
-        self.visitors += 1;
+        self.visitors += usize::from(lineage != Lineage::Command);
+    }
+
+    /// A thread is about to execute a program without us, under its leader's ID. The trace waits
+    /// for the end of that if it is the command's.
+    pub fn release(&mut self, tid: Tid, leader: Tid) {
+        if self.lineage(tid) == Lineage::Command {
+            self.released.insert(leader);
+        }
+        self.remove(tid);
+    }
+
+    /// Whether the trace waits for processes that run without us.
+    pub fn has_released(&self) -> bool {
+        !self.released.is_empty()
+    }
+
+    /// Such a process has ended, which nobody else will tell.
+    pub fn forget_released(&mut self, pid: Tid) {
+        self.released.remove(&pid);
+    }
+
+    /// Processes that run without us and that the trace waits for.
+    pub fn released(&self) -> Vec<Tid> {
+        self.released.iter().copied().collect()
     }
 
     /// Does not follow a thread any more.
@@ -143,6 +172,11 @@ impl TaskTable {
         self.tasks.contains_key(&tid)
     }
 
+    /// The command's process.
+    pub fn main(&self) -> Tid {
+        self.main
+    }
+
     /// How the command itself ended, once it has.
     pub fn main_end(&self) -> Option<End> {
         self.main_end
@@ -150,7 +184,7 @@ impl TaskTable {
 
     /// Whether nothing is left that the trace waits for.
     pub fn is_empty(&self) -> bool {
-        self.tasks.len() == self.visitors
+        self.tasks.len() == self.visitors && self.released.is_empty()
     }
 
     /// The threads that are followed now.
@@ -193,6 +227,9 @@ impl TaskTable {
             self.main_end = Some(end);
         }
         let task = self.remove(tid);
+        if self.released.remove(&tid) {
+            return (Action::Gone, Some(Notice::Ended));
+        }
         if tid != self.main && task.is_none_or(|task| task.parent.is_none()) {
             // Its parent has yet to tell of it; or it is an orphan that we reap as PID 1.
             self.ended_early.insert(tid);

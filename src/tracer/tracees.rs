@@ -5,8 +5,9 @@ use super::credentials::as_tracee;
 use super::gains::Privileges;
 use super::holdings;
 use super::memory::Memories;
+use super::namespaces::{Namespaces, TheirFs};
 use super::served::{Served, SparedFs};
-use crate::image_fs::{HostFs, walk};
+use crate::image_fs::{HostFs, Walk, walk};
 use crate::image_path::ImagePath;
 use crate::sys::Tid;
 use nix::fcntl::{AT_FDCWD, AtFlags};
@@ -69,12 +70,31 @@ pub trait Tracees {
     fn holdings(&mut self, tid: Tid) -> Vec<(&'static str, ImagePath)>;
     /// The file that it was told to execute, as it was spelled.
     fn executed(&mut self, tid: Tid) -> Option<Vec<u8>>;
+    /// Whether it has a mount namespace of its own (mount_namespaces(7)): its links lead to where
+    /// that one shows their targets. `None` when that cannot be told.
+    fn is_elsewhere(&mut self, _: Tid) -> Option<bool> {
+        Some(false)
+    }
+    /// Walks a path as the thread does, from its own root directory in its own mounts; the result
+    /// is seen from there.
+    ///
+    /// # Errors
+    /// When its root directory may not be looked at.
+    fn walk(&mut self, _: Tid, _: &ImagePath, _: bool) -> io::Result<Walk> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Where we see what its mount namespace shows at this physical path, counted from the root
+    /// of that namespace. `None` where we do not.
+    fn seen_here(&mut self, _: Tid, path: &ImagePath) -> Option<ImagePath> {
+        Some(path.clone())
+    }
 }
 
 /// Real tracees.
 #[derive(Default)]
 pub struct ProcTracees {
     memories: Memories,
+    namespaces: Namespaces,
     served: Served,
 }
 
@@ -187,5 +207,21 @@ impl Tracees for ProcTracees {
     fn executed(&mut self, tid: Tid) -> Option<Vec<u8>> {
         let memories = &mut self.memories;
         holdings::executed(tid, |at, buffer| memories.read(tid, at, buffer))
+    }
+
+    fn is_elsewhere(&mut self, tid: Tid) -> Option<bool> {
+        self.namespaces.is_elsewhere(tid)
+    }
+
+    fn walk(&mut self, tid: Tid, path: &ImagePath, follow: bool) -> io::Result<Walk> {
+        let served = &self.served;
+        as_tracee(tid, || {
+            let fs = TheirFs::of(tid, served.clone())?;
+            Ok(walk(&fs, path, follow))
+        })
+    }
+
+    fn seen_here(&mut self, tid: Tid, path: &ImagePath) -> Option<ImagePath> {
+        self.namespaces.seen_here(tid, path)
     }
 }

@@ -171,6 +171,7 @@ mod tests {
         arch: 0,
         number: 0,
         args: [0; 6],
+        told: None,
     });
 
     /// A thread that becomes visible when it has called the prctl that was slipped in.

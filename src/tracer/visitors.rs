@@ -18,9 +18,9 @@ mod process;
 
 pub use colleagues::Colleagues;
 pub use door::{Answer, Door};
-pub use finder::Visitors;
+pub use finder::{Search, Visitors};
 pub use hush::Hush;
-pub use process::{Status, Whereabouts, is_namesake, parse_status, starter, whereabouts};
+pub use process::{Status, Whereabouts, is_namesake, parse_status, starter, status, whereabouts};
 
 /// The way in that loses nothing.
 pub const REMEDY: &str = "docker exec CONTAINER /micropacker exec -- COMMAND";

@@ -42,8 +42,11 @@ fn both_files_are_those_that_are_written_one_after_the_other() {
         let manifest = manifest_of(&fs, &["/", "/a", "/b"]);
         let (mut tarball, mut image) = (Vec::new(), Cursor::new(Vec::new()));
         let both = Some((&mut image, &wish(&config)));
-        let (layer, summary) =
-            write_layer_and_image(&fs, &manifest, &mut tarball, both).expect("written");
+        let Written {
+            layer,
+            image: summary,
+            ..
+        } = write_layer_and_image(&fs, &manifest, &mut tarball, both).expect("written");
         let mut expected = Vec::new();
         let expected_layer = write_layer(&fs, &manifest, &mut expected).expect("written");
         assert_eq!(tarball, expected, "{size}");
@@ -82,10 +85,10 @@ fn a_layer_with_holes_is_left_to_two_passes() {
     let (mut tarball, mut image) = (Vec::new(), Cursor::new(Vec::new()));
     let both = Some((&mut image, &wish(&config)));
     let written = write_layer_and_image(&fs, &manifest, &mut tarball, both).expect("written");
-    assert_eq!((written.0.sparse_entries, written.1), (1, None));
+    assert_eq!((written.layer.sparse_entries, written.image), (1, None));
     let mut expected = Vec::new();
     let layer = write_layer(&fs, &manifest, &mut expected).expect("written");
-    assert_eq!((tarball, written.0), (expected, layer));
+    assert_eq!((tarball, written.layer), (expected, layer));
 }
 
 /// Full after so many bytes.
@@ -121,7 +124,7 @@ fn an_image_that_finds_no_room_is_the_error_that_is_told() {
             let mut image = Full(room);
             let both = Some((&mut image, &wish(&config)));
             let error = write_layer_and_image(&fs, &manifest, &mut io::sink(), both);
-            let told = error.expect_err("full").to_string();
+            let told = error.err().expect("full").to_string();
             assert!(told.contains("No space left"), "{size} {room}: {told}");
         }
     }

@@ -1,6 +1,7 @@
 //! Following processes that have entered from outside, from the ptrace loop's side.
 
 use super::follow::Follower;
+use super::release::Released;
 use crate::sys::{self, Tid};
 use crate::tracer::credentials::{ids_of, own_ids};
 use crate::tracer::stop::Stop;
@@ -8,15 +9,17 @@ use crate::tracer::task::Lineage;
 use crate::tracer::tracees::Tracees;
 use crate::tracer::visitors::{Answer, Door, Whereabouts, starter, whereabouts};
 use nix::errno::Errno;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the loop keeps for them.
 pub(super) struct Admission {
-    door: Arc<Door>,
+    pub(super) door: Arc<Door>,
     /// Seized, and not stopped yet for the first time.
     arriving: HashSet<Tid>,
+    /// Running without us for a while.
+    pub(super) released: HashMap<Tid, Released>,
     /// Whether they are being let go, since the trace has ended.
     leaves: bool,
 }
@@ -26,6 +29,7 @@ impl Admission {
         Self {
             door,
             arriving: HashSet::new(),
+            released: HashMap::new(),
             leaves: false,
         }
     }
@@ -37,15 +41,38 @@ const PARTING: Duration = Duration::from_secs(2);
 impl<T: Tracees> Follower<'_, T> {
     /// Somebody woke us: there may be processes to follow.
     pub(super) fn on_wake(&mut self) {
+        let Some(admission) = &self.admission else {
+            return;
+        };
+        for (pid, lineage) in admission.door.wanted() {
+            if self.may_be_seized(pid) && seize(pid, lineage).is_ok() {
+                self.on_seized(pid, lineage);
+            }
+        }
+        self.forget_ended();
+    }
+
+    fn on_seized(&mut self, pid: Tid, lineage: Lineage) {
+        self.tasks.admit(pid, lineage);
+        self.no_longer_released(pid);
+        if let Some(admission) = &mut self.admission {
+            admission.arriving.insert(pid);
+            admission.door.answer(pid, Answer::Followed);
+        }
+        if lineage == Lineage::Command {
+            self.watcher.on_change(pid, true);
+        }
+    }
+
+    /// Before the first stop of a process that was let go, or that such a one has started, is
+    /// looked at. Whoever executes is followed from the first instruction of the new program on.
+    pub(super) fn on_return(&mut self, tid: Tid, stop: Stop) {
         let Some(admission) = &mut self.admission else {
             return;
         };
-        for pid in admission.door.wanted() {
-            if seize(pid).is_ok() {
-                self.tasks.admit(pid);
-                admission.arriving.insert(pid);
-                admission.door.answer(pid, Answer::Followed);
-            }
+        if admission.arriving.remove(&tid) && !matches!(stop, Stop::Ended(_) | Stop::Exec) {
+            self.observer().note_root(tid);
+            self.observer().on_return(tid);
         }
     }
 
@@ -128,14 +155,18 @@ impl<T: Tracees> Follower<'_, T> {
 /// were one of them in execve(2), which waits until each traced thread is reaped, then our
 /// PTRACE_SEIZE of it would wait for that execve in turn, and nobody would reap (ptrace(2), and
 /// `cred_guard_mutex` in the kernel). Threads that it starts from now on are followed.
-fn seize(pid: Tid) -> nix::Result<()> {
-    match sys::seize_guest(pid) {
+fn seize(pid: Tid, lineage: Lineage) -> nix::Result<()> {
+    let seize = match lineage {
+        Lineage::Command => sys::seize,
+        _ => sys::seize_guest,
+    };
+    match seize(pid) {
         // The kernel compares our real IDs with those of the process.
         Err(Errno::EPERM) => {
             let (uid, gid) = ids_of(pid)
                 .filter(|ids| *ids != own_ids())
                 .ok_or(Errno::EPERM)?;
-            sys::with_real_ids(uid.as_raw(), gid.as_raw(), || sys::seize_guest(pid))??;
+            sys::with_real_ids(uid.as_raw(), gid.as_raw(), || seize(pid))??;
         }
         other => other?,
     }

@@ -81,21 +81,28 @@ pub struct Choice {
     pub keep_visible: bool,
     /// The application may use io_uring, through which files are opened unseen.
     pub allow_io_uring: bool,
+    /// A program whose set-user-ID bit or file capabilities would have no effect under trace is
+    /// let go when it is executed.
+    pub releases_gains: bool,
     /// Why not a faster one, as one line.
     pub step_down: Option<String>,
 }
 
-/// Chooses an engine.
+/// Chooses an engine. `keep_setuid`: set-user-ID programs and file capabilities must have their
+/// effect.
 ///
 /// # Errors
 /// Names what is lacking when the wished engine, or any, cannot work here.
-pub fn choose(can: Capabilities, wish: Wish) -> Result<Choice, String> {
+pub fn choose(can: Capabilities, wish: Wish, keep_setuid: bool) -> Result<Choice, String> {
+    // Where no_new_privs was set before, there is nothing to keep.
+    let keeps = keep_setuid && !can.no_new_privs;
     let choice = |engine, step_down| Choice {
         engine,
         set_no_new_privs: engine != Engine::SyscallStop && !can.no_new_privs && !can.sys_admin,
         wait_killable: can.wait_killable,
         keep_visible: !can.sys_ptrace,
         allow_io_uring: false,
+        releases_gains: keeps && !can.sys_ptrace,
         step_down,
     };
     let no_filter = "no seccomp filter may be installed here";
@@ -115,12 +122,30 @@ pub fn choose(can: Capabilities, wish: Wish) -> Result<Choice, String> {
         Wish::Only(engine @ Engine::SeccompStop) if !can.filter => {
             Err(format!("engine '{engine}' cannot work: {no_filter}"))
         }
+        // Whoever is let go must not be left with a filter that asks for us.
+        Wish::Only(engine @ (Engine::Notify | Engine::SeccompStop))
+            if keeps && !(can.sys_ptrace && can.sys_admin) =>
+        {
+            Err(format!(
+                "--keep-setuid works with engine '{}' here, not with '{}': leave --engine out",
+                Engine::SyscallStop.name(),
+                engine.name()
+            ))
+        }
         Wish::Only(engine) => Ok(choice(engine, None)),
         Wish::Auto if !can.filter => Ok(choice(
             Engine::SyscallStop,
             Some(format!(
                 "{no_filter}: every system call stops, which is slower"
             )),
+        )),
+        Wish::Auto if keeps && !can.sys_ptrace => Ok(choice(
+            Engine::SyscallStop,
+            Some(
+                "every system call stops for --keep-setuid, which is slower; --cap-add SYS_PTRACE \
+                 keeps set-user-ID programs too, and loses nothing of what they use"
+                    .to_owned(),
+            ),
         )),
         // The one case in which a filter would take something away: with CAP_SYS_PTRACE alone,
         // set-user-ID programs work under ptrace, but not with no_new_privs.
@@ -230,7 +255,7 @@ mod tests {
     };
 
     fn chosen(can: Capabilities) -> (Engine, bool, bool) {
-        let choice = choose(can, Wish::Auto).expect("auto always works");
+        let choice = choose(can, Wish::Auto, false).expect("auto always works");
         (
             choice.engine,
             choice.set_no_new_privs,
@@ -282,7 +307,7 @@ mod tests {
             syscall_info: false,
             ..ALL
         };
-        assert!(choose(ancient, Wish::Auto).is_err());
+        assert!(choose(ancient, Wish::Auto, false).is_err());
     }
 
     #[test]
@@ -291,7 +316,53 @@ mod tests {
             notify: false,
             ..PLAIN_CONTAINER
         };
-        assert!(choose(old_kernel, Wish::Only(Engine::Notify)).is_err());
-        assert!(choose(old_kernel, Wish::Only(Engine::SeccompStop)).is_ok());
+        assert!(choose(old_kernel, Wish::Only(Engine::Notify), false).is_err());
+        assert!(choose(old_kernel, Wish::Only(Engine::SeccompStop), false).is_ok());
+    }
+    #[test]
+    fn programs_are_let_go_only_to_keep_what_ptrace_alone_would_take() {
+        let releases = |can| {
+            let choice = choose(can, Wish::Auto, true).expect("auto always works");
+            (
+                choice.engine,
+                choice.set_no_new_privs,
+                choice.releases_gains,
+            )
+        };
+        assert_eq!(
+            releases(PLAIN_CONTAINER),
+            (Engine::SyscallStop, false, true)
+        );
+        assert_eq!(releases(ALL), (Engine::Notify, false, false));
+        let sys_admin_alone = Capabilities {
+            sys_ptrace: false,
+            ..ALL
+        };
+        assert_eq!(
+            releases(sys_admin_alone),
+            (Engine::SyscallStop, false, true)
+        );
+        let sys_ptrace_alone = Capabilities {
+            sys_admin: false,
+            ..ALL
+        };
+        assert_eq!(
+            releases(sys_ptrace_alone),
+            (Engine::SyscallStop, false, false)
+        );
+        let nothing_to_keep = Capabilities {
+            no_new_privs: true,
+            ..PLAIN_CONTAINER
+        };
+        assert_eq!(releases(nothing_to_keep), (Engine::Notify, false, false));
+    }
+
+    #[test]
+    fn an_engine_that_cannot_keep_set_user_id_programs_is_refused() {
+        let wished = |can, engine| choose(can, Wish::Only(engine), true).is_ok();
+        assert!(!wished(PLAIN_CONTAINER, Engine::Notify));
+        assert!(!wished(PLAIN_CONTAINER, Engine::SeccompStop));
+        assert!(wished(PLAIN_CONTAINER, Engine::SyscallStop));
+        assert!(wished(ALL, Engine::Notify));
     }
 }

@@ -5,7 +5,8 @@ use super::ending::Ending;
 use super::threads::ProcThreads;
 use super::{Choice, Engine};
 use crate::sys::{self, StopInfo, SyscallEntry, Tid};
-use crate::tracer::observe::Observer;
+use crate::tracer::filter::OURS;
+use crate::tracer::observe::{AtStake, Observer};
 use crate::tracer::stop::{End, Stop};
 use crate::tracer::syscall::Table;
 use crate::tracer::task::{Action, Lineage, Notice, TaskTable};
@@ -14,6 +15,7 @@ use crate::tracer::visible::{Next, Threads, Visibility};
 use crate::tracer::visitors::Door;
 use nix::errno::Errno;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// A thread in a stop. Resuming consumes it, so it can be neither resumed twice nor forgotten.
 #[must_use = "a stopped thread must be resumed"]
@@ -53,7 +55,7 @@ impl Stopped {
     }
 }
 
-fn unless_killed(result: nix::Result<()>) -> nix::Result<()> {
+pub(super) fn unless_killed(result: nix::Result<()>) -> nix::Result<()> {
     match result {
         Err(Errno::ESRCH) => Ok(()),
         other => other,
@@ -96,8 +98,10 @@ pub struct Follower<'a, T> {
     observer: &'a Mutex<Observer<T>>,
     pub(super) watcher: &'a mut dyn Watcher,
     ran: bool,
+    /// Whether programs that would gain nothing under trace are let go.
+    releases_gains: bool,
     /// `None` where we may look at every process, whatever it does.
-    visibility: Option<Visibility>,
+    pub(super) visibility: Option<Visibility>,
     threads: ProcThreads,
     /// `None` where nobody from outside is followed.
     pub(super) admission: Option<Admission>,
@@ -123,6 +127,7 @@ impl<'a, T: Tracees> Follower<'a, T> {
             observer,
             watcher,
             ran: false,
+            releases_gains: choice.releases_gains,
             visibility: choice.keep_visible.then(Visibility::default),
             threads: ProcThreads::new(main),
             admission: None,
@@ -162,6 +167,10 @@ impl<'a, T: Tracees> Follower<'a, T> {
             match sys::wait_any(true) {
                 Ok(Some((tid, status))) => self.on_status(tid, status)?,
                 Ok(None) => self.on_wake(),
+                Err(Errno::ECHILD) if self.tasks.has_released() => {
+                    std::thread::sleep(Duration::from_millis(1));
+                    self.on_wake();
+                }
                 Err(Errno::ECHILD) => break,
                 Err(error) => return Err(error),
             }
@@ -214,12 +223,16 @@ impl<'a, T: Tracees> Follower<'a, T> {
         if lineage != Lineage::Command && !self.on_visitors_stop(tid, stop) {
             return self.dismiss(tid, action);
         }
+        if lineage == Lineage::Command {
+            self.on_return(tid, stop);
+        }
         if lineage != Lineage::Command && stop == Stop::Spawned {
             // It may have been taken for the command's when it stopped before this was told.
             self.watcher.on_change(message as Tid, false);
         }
+        let mut at_stake = None;
         match notice {
-            Some(Notice::Call) => self.on_call(tid, stop),
+            Some(Notice::Call) => at_stake = self.on_call(tid, stop),
             Some(Notice::Born(parent)) => {
                 self.observer().on_start(tid, parent);
                 if lineage == Lineage::Command {
@@ -236,11 +249,15 @@ impl<'a, T: Tracees> Follower<'a, T> {
             Some(Notice::Ended) => {
                 self.observer().on_end(tid);
                 self.watcher.on_change(tid, false);
+                self.no_longer_released(tid);
                 if let Some(visibility) = &mut self.visibility {
                     visibility.forget(tid);
                 }
             }
             None => {}
+        }
+        if let Some(at_stake) = at_stake {
+            return self.release(tid, at_stake);
         }
         if self.lets_go(tid) {
             return self.dismiss(tid, action);
@@ -290,43 +307,54 @@ impl<'a, T: Tracees> Follower<'a, T> {
         self.observer().on_exec(tid, former);
     }
 
-    fn on_call(&mut self, tid: Tid, stop: Stop) {
+    /// Gives the program that the thread is to be let go for.
+    fn on_call(&mut self, tid: Tid, stop: Stop) -> Option<AtStake> {
         // Killed meanwhile: nothing to look at.
-        let Ok(info) = sys::syscall_info(tid) else {
-            return;
-        };
+        let info = sys::syscall_info(tid).ok()?;
         if stop == Stop::Syscall
             && let Some(visibility) = &mut self.visibility
         {
-            match visibility.on_stop(tid, info, &mut self.threads) {
-                Ok(Next::NotOurs) => {}
-                Ok(Next::GoOn) | Err(_) => return,
-                Ok(Next::Visible) => return self.observer().on_start(tid, None),
-                Ok(Next::VisibleProgram(former)) => return self.observer().on_exec(tid, former),
-                // What is lost by it is told when it is: often nothing.
-                Ok(Next::Hidden) => return,
-                Ok(Next::HiddenProgram(former)) => {
-                    return self.observer().on_hidden_exec(tid, former);
-                }
+            let next = visibility.on_stop(tid, info, &mut self.threads);
+            if next != Ok(Next::NotOurs) {
+                self.on_visibility(tid, next.ok()?);
+                return None;
             }
         }
-        if let StopInfo::Entry(entry) = info
-            && !self.carries_out(tid, &entry)
-        {
-            self.on_entry(tid, &entry);
+        match info {
+            // A filter of the application's own has asked for a tracer, and there would be none.
+            StopInfo::Entry(entry) if entry.told.is_some_and(|told| told != OURS) => {
+                let _ = sys::skip_call(tid, -i64::from(libc::ENOSYS));
+                None
+            }
+            StopInfo::Entry(entry) if self.carries_out(tid, &entry) => None,
+            StopInfo::Entry(entry) => self.on_entry(tid, &entry),
+            _ => None,
         }
     }
 
-    fn on_entry(&mut self, tid: Tid, entry: &SyscallEntry) {
-        let Some(call) = self.table.call(entry.arch, entry.number) else {
-            return;
-        };
+    fn on_visibility(&self, tid: Tid, next: Next) {
+        match next {
+            // What is lost by a hidden one is told when it is: often nothing.
+            Next::NotOurs | Next::GoOn | Next::Hidden => {}
+            Next::Visible => self.observer().on_start(tid, None),
+            Next::VisibleProgram(former) => self.observer().on_exec(tid, former),
+            Next::HiddenProgram(former) => self.observer().on_hidden_exec(tid, former),
+        }
+    }
+
+    fn on_entry(&mut self, tid: Tid, entry: &SyscallEntry) -> Option<AtStake> {
+        let call = self.table.call(entry.arch, entry.number)?;
         match &mut self.visibility {
             Some(visibility) if call.hides_the_caller() => {
                 visibility.before_hiding(tid);
                 self.observer().before_hiding(tid);
+                None
             }
-            _ => self.observer().on_call(tid, call, &entry.args),
+            _ => {
+                self.observer().on_call(tid, call, &entry.args);
+                let executes = self.releases_gains && call.executes() && self.may_release(tid);
+                executes.then(|| self.observer().at_stake(tid)).flatten()
+            }
         }
     }
 

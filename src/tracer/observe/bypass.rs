@@ -3,6 +3,7 @@
 
 use super::Observer;
 use crate::sys::Tid;
+use crate::tracer::syscall::Call;
 use crate::tracer::tracees::Tracees;
 
 impl<T: Tracees> Observer<T> {
@@ -34,5 +35,41 @@ impl<T: Tracees> Observer<T> {
         self.lose(format!(
             "files that {program} opens through io_uring: no tracer is told of them; {remedy}"
         ));
+    }
+
+    /// clone3(2) has its flags in memory, at the begin of a `struct clone_args`.
+    pub(super) fn on_spawn(&mut self, tid: Tid, call: &'static Call, args: &[u64; 6]) {
+        let mut flags = args[0];
+        if call.name == "clone3" {
+            let mut word = [0; 8];
+            let read = self.tracees.read(tid, args[0], &mut word);
+            flags = if read == word.len() {
+                u64::from_ne_bytes(word)
+            } else {
+                0
+            };
+        }
+        self.mounts_differ |= flags & libc::CLONE_NEWNS as u64 != 0;
+        if flags & libc::CLONE_UNTRACED as u64 != 0 {
+            let program = self.program_of(tid);
+            self.lose(format!(
+                "what a child of {program} uses that it has started with CLONE_UNTRACED: no \
+                 tracer may follow it; name it with --include and --include-exe"
+            ));
+        }
+    }
+
+    /// A process has one tracer, and those that we follow have us.
+    pub(super) fn on_ptrace(&mut self, tid: Tid, args: &[u64; 6]) {
+        const TRACEME: u64 = 0;
+        const ATTACH: u64 = 16;
+        const SEIZE: u64 = 0x4206;
+        if matches!(args[0], TRACEME | ATTACH | SEIZE) {
+            let program = self.program_of(tid);
+            self.lose(format!(
+                "what {program} does as a debugger or to be debugged (ptrace): it gets EPERM, since \
+                 a process has one tracer; debug the application without micropacker"
+            ));
+        }
     }
 }

@@ -6,7 +6,6 @@ use crate::event::Event;
 use crate::image_path::ImagePath;
 use crate::recording::Exec;
 use crate::sys::Tid;
-use crate::tracer::gains::Gain;
 use crate::tracer::tracees::{Link, Tracees};
 
 impl<T: Tracees> Observer<T> {
@@ -25,6 +24,15 @@ impl<T: Tracees> Observer<T> {
     /// A process runs a new program. `former` is the thread that asked for it: after an exec by
     /// another thread than the leader it goes on under the leader's ID.
     pub fn on_exec(&mut self, tid: Tid, former: Tid) {
+        self.on_program(tid, former);
+        let program = self.tracees.link(tid, Link::Program).ok();
+        if let Some(program) = program.and_then(|program| self.here(tid, program)) {
+            self.check_gain(tid, &program);
+        }
+    }
+
+    /// As [`Self::on_exec`], of a program that was not started under trace.
+    pub(super) fn on_program(&mut self, tid: Tid, former: Tid) {
         let asked = self.asked.remove(&former);
         // A new program is in the same directory.
         let cwd = self.cwds.of(former).cloned();
@@ -34,7 +42,11 @@ impl<T: Tracees> Observer<T> {
             self.cwds.remember(tid, cwd);
         }
         self.tracees.on_start(tid);
-        let root = self.root_of(tid).unwrap_or_else(ImagePath::root);
+        let elsewhere = self.is_elsewhere(tid);
+        let root = match self.root_of(tid) {
+            Some(root) if !elsewhere => root,
+            _ => ImagePath::root(),
+        };
         let Ok(program) = self.tracees.link(tid, Link::Program) else {
             if asked.is_none() {
                 self.lose(
@@ -45,7 +57,10 @@ impl<T: Tracees> Observer<T> {
             }
             return;
         };
-        self.check_gain(tid, &program);
+        // On a mount that we do not see it is no part of the image.
+        let Some(program) = self.here(tid, program) else {
+            return;
+        };
         let program = self.then_of(&program).unwrap_or(program);
         let environment = match self.tracees.environment(tid) {
             Ok(environment) => environment,
@@ -57,13 +72,13 @@ impl<T: Tracees> Observer<T> {
                 Vec::new()
             }
         };
-        let cwd = self.directory(tid, Link::Cwd).ok();
-        let file = asked.map(|place| place.path).or_else(|| self.executed(tid));
+        let file = match asked {
+            Some(place) => Some(place.path),
+            None if elsewhere => None,
+            None => self.executed(tid),
+        };
         let exec = Exec {
-            cwd: match root.is_root() {
-                true => cwd,
-                false => cwd.and_then(|cwd| super::within(&root, &cwd)),
-            },
+            cwd: self.cwd_within(tid, &root),
             root,
             program,
             file,
@@ -71,36 +86,24 @@ impl<T: Tracees> Observer<T> {
             ld_library_path: variable(&environment, b"LD_LIBRARY_PATH="),
             ld_preload: variable(&environment, b"LD_PRELOAD="),
         };
-        if !self.programs.contains(&exec) {
-            self.programs.insert(exec.clone());
-            (self.emit)(Event::Started(exec));
+        self.tell_start(exec);
+    }
+
+    /// The current directory as a process with this root sees it.
+    pub(super) fn cwd_within(&mut self, tid: Tid, root: &ImagePath) -> Option<ImagePath> {
+        let cwd = self.directory(tid, Link::Cwd).ok()?;
+        let cwd = self.here(tid, cwd)?;
+        if root.is_root() {
+            Some(cwd)
+        } else {
+            super::within(root, &cwd)
         }
     }
 
-    /// Tells of a set-user-ID program that has gained nothing, because of us.
-    fn check_gain(&mut self, tid: Tid, program: &ImagePath) {
-        let Ok(meta) = self.fs.lstat(program) else {
-            return;
-        };
-        let attributes = self.fs.xattrs(program).unwrap_or_default();
-        let capabilities = attributes
-            .iter()
-            .find(|(name, _)| name == b"security.capability");
-        let Some(gain) = Gain::of(&meta, capabilities.map(|(_, value)| &value[..])) else {
-            return;
-        };
-        let Some(now) = self.tracees.privileges(tid) else {
-            return;
-        };
-        if gain.is_lost(&now, self.hindrance) && self.tracees.may_gain(program) {
-            let remedy = if self.hindrance.ptrace {
-                "run the container as root with --cap-add SYS_PTRACE"
-            } else {
-                "leave --engine out, or use --engine syscall"
-            };
-            self.lose(format!(
-                "what {program} would do with its {gain}, which has no effect under trace; {remedy}"
-            ));
+    pub(super) fn tell_start(&mut self, exec: Exec) {
+        if !self.programs.contains(&exec) {
+            self.programs.insert(exec.clone());
+            (self.emit)(Event::Started(exec));
         }
     }
 }

@@ -98,7 +98,12 @@ impl<T: Tracees> Observer<T> {
         }
         let fd = base_of(argument, args);
         if path.is_empty() {
-            return self.tracees.link(tid, Link::Fd(fd)).ok().map(Place::at);
+            let file = self.tracees.link(tid, Link::Fd(fd)).ok()?;
+            return self.here(tid, file).map(Place::at);
+        }
+        if self.is_elsewhere(tid) {
+            let (_, end) = self.locate_elsewhere(tid, call, (fd, &path), false)?;
+            return end.map(Place::at);
         }
         let root = self.root_of(tid);
         if path[0] == b'/' {

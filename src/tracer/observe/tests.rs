@@ -1,5 +1,6 @@
 //! What each call is taken to use, over tracees and files that exist only here.
 
+mod gaining;
 mod hidden;
 mod visitors;
 
@@ -370,17 +371,4 @@ fn ways_past_us_are_told() {
     scene.observer.behind_filter = false;
     assert!(scene.call("seccomp", &[1, 1 << 3]).is_empty());
     assert_eq!(scene.call("io_uring_setup", &[8]).len(), 1);
-}
-
-#[test]
-fn a_set_user_id_program_that_gains_nothing_because_of_us_is_told_with_the_remedy() {
-    let fs = MemFs::new().node("/bin/app", crate::image_fs::FileKind::Regular, 0o4755, "");
-    let mut scene = Scene::new(fs);
-    scene.observer.on_exec(TID, TID);
-    assert_eq!(scene.told(), ["started /bin/app"]);
-    scene.observer.hindrance.ptrace = true;
-    scene.observer.on_exec(TID, TID);
-    let told = scene.told();
-    assert!(told[0].starts_with("lost what /bin/app would do with its set-user-ID bit"));
-    assert!(told[0].ends_with("--cap-add SYS_PTRACE"), "{told:?}");
 }

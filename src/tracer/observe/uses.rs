@@ -55,6 +55,9 @@ impl<T: Tracees> Observer<T> {
                 return self.lose_hidden(tid, call, what);
             }
         };
+        let Some(path) = self.here(tid, path) else {
+            return;
+        };
         if !path.as_bytes().starts_with(b"/proc/") {
             let intent = Intent::of_use(access);
             self.on_spelled(tid, call, None, None, path.as_bytes(), intent);

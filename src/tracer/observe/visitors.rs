@@ -17,10 +17,14 @@ impl<T: Tracees> Observer<T> {
             return false;
         }
         self.on_exec(tid, tid);
+        self.on_holdings(tid);
+        true
+    }
+
+    pub(super) fn on_holdings(&mut self, tid: Tid) {
         for (call, path) in self.tracees.holdings(tid) {
             self.on_held(tid, call, path);
         }
-        true
     }
 
     /// Its root directory may be another than ours.

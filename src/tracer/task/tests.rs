@@ -93,7 +93,7 @@ fn ends_of_processes_that_are_not_followed_change_nothing() {
 #[test]
 fn the_trace_does_not_wait_for_visitors_nor_for_what_they_start() {
     let mut table = table();
-    table.admit(50);
+    table.admit(50, Lineage::Visitor);
     table.on_stop(50, Stop::Spawned, 51);
     table.on_stop(52, Stop::Trap, 0);
     table.inherit(52, 50);
@@ -113,7 +113,7 @@ fn the_trace_does_not_wait_for_visitors_nor_for_what_they_start() {
 #[test]
 fn the_engines_own_program_becomes_a_visitor_with_the_next_one() {
     let mut table = table();
-    table.admit(50);
+    table.admit(50, Lineage::Visitor);
     table.on_runtime(50);
     table.on_stop(50, Stop::Spawned, 51);
     assert_eq!(table.lineage(51), Lineage::Runtime);
@@ -127,8 +127,8 @@ fn the_engines_own_program_becomes_a_visitor_with_the_next_one() {
 #[test]
 fn a_process_that_is_admitted_again_counts_once() {
     let mut table = table();
-    table.admit(50);
-    table.admit(50);
+    table.admit(50, Lineage::Visitor);
+    table.admit(50, Lineage::Visitor);
     table.on_stop(50, Stop::Ended(End::Exited(0)), 0);
     table.on_stop(MAIN, Stop::Ended(End::Exited(0)), 0);
     assert!(table.is_empty());
@@ -171,4 +171,30 @@ proptest! {
         prop_assert!(table.is_empty());
         prop_assert_eq!(table.main_end(), Some(End::Exited(0)));
     }
+}
+
+#[test]
+fn the_trace_waits_for_what_was_let_go_until_it_ends_or_is_followed_again() {
+    let mut table = TaskTable::new(MAIN);
+    table.on_stop(MAIN, Stop::Syscall, 0);
+    table.release(MAIN, MAIN);
+    assert!(!table.contains(MAIN) && !table.is_empty());
+    let ended = table.on_stop(MAIN, Stop::Ended(End::Exited(3)), 0);
+    assert_eq!(ended, (Action::Gone, Some(Notice::Ended)));
+    assert!(table.is_empty());
+    assert_eq!(table.main_end(), Some(End::Exited(3)));
+
+    let mut table = TaskTable::new(MAIN);
+    table.release(MAIN, MAIN);
+    table.admit(MAIN, Lineage::Command);
+    assert!(table.contains(MAIN) && !table.has_released());
+}
+
+#[test]
+fn the_trace_does_not_wait_for_a_visitor_that_was_let_go() {
+    let mut table = TaskTable::new(MAIN);
+    table.admit(50, Lineage::Visitor);
+    table.release(50, 50);
+    table.on_stop(MAIN, Stop::Ended(End::Exited(0)), 0);
+    assert!(table.is_empty());
 }

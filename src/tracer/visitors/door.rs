@@ -2,6 +2,8 @@
 //! of it.
 
 use crate::sys::{Tid, WakeTimer};
+use crate::tracer::task::Lineage;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,10 +27,17 @@ pub struct Door {
 
 #[derive(Default)]
 struct State {
-    wanted: Vec<Tid>,
+    wanted: Vec<(Tid, Lineage)>,
     pace: Duration,
     answers: Vec<(Tid, Answer)>,
+    /// Processes that run without the tracer from now on.
+    released: Vec<(Tid, Lineage)>,
+    /// Those whose end the tracer waits for, which only looking again and again can tell.
+    awaited: HashSet<Tid>,
 }
+
+/// How often the tracer looks whether somebody has ended.
+const WAITING: Duration = Duration::from_millis(10);
 
 impl Door {
     /// `tracer` is the thread that traces; it calls [`crate::sys::accept_wakes`].
@@ -45,12 +54,13 @@ impl Door {
     }
 
     /// Asks the tracer to follow these and nobody else, and to try it at this pace.
-    pub fn want(&self, tids: Vec<Tid>, pace: Duration) {
+    pub fn want(&self, tids: Vec<(Tid, Lineage)>, pace: Duration) {
         let mut state = self.state();
-        let pace = if tids.is_empty() {
-            Duration::ZERO
-        } else {
-            pace
+        let pace = match (tids.is_empty(), state.awaited.is_empty()) {
+            (false, true) => pace,
+            (false, false) => pace.min(WAITING),
+            (true, false) => WAITING,
+            (true, true) => Duration::ZERO,
         };
         if pace != state.pace {
             self.timer.set(pace);
@@ -65,14 +75,33 @@ impl Door {
     }
 
     /// For the tracer: whom to follow.
-    pub fn wanted(&self) -> Vec<Tid> {
+    pub fn wanted(&self) -> Vec<(Tid, Lineage)> {
         self.state().wanted.clone()
+    }
+
+    /// For the tracer: a process runs without it from now on; it is to be wanted again.
+    pub fn release(&self, pid: Tid, lineage: Lineage) {
+        let mut state = self.state();
+        state.released.push((pid, lineage));
+        if lineage == Lineage::Command {
+            state.awaited.insert(pid);
+        }
+    }
+
+    /// For the tracer: it needs not be waited for any more.
+    pub fn no_longer_await(&self, pid: Tid) {
+        self.state().awaited.remove(&pid);
+    }
+
+    /// Who runs without the tracer since the last time.
+    pub fn released(&self) -> Vec<(Tid, Lineage)> {
+        std::mem::take(&mut self.state().released)
     }
 
     /// For the tracer: what came of it. Nobody wants it any more.
     pub fn answer(&self, tid: Tid, answer: Answer) {
         let mut state = self.state();
-        state.wanted.retain(|wanted| *wanted != tid);
+        state.wanted.retain(|(wanted, _)| *wanted != tid);
         state.answers.push((tid, answer));
     }
 
@@ -80,6 +109,11 @@ impl Door {
     /// Gives what is known of it, for a message.
     pub fn note_incomplete(&self) -> &'static str {
         self.incomplete.store(true, Ordering::Relaxed);
+        self.known()
+    }
+
+    /// What is known of those that are not followed, for a message.
+    pub fn known(&self) -> &'static str {
         if self.logged.load(Ordering::Relaxed) {
             "what it opened is taken from a log, what it only looked at is not known"
         } else {

@@ -21,6 +21,19 @@ use std::time::{Duration, Instant};
 /// How often new process IDs are looked for: an engine's `runc init` is there for 30 ms or more.
 const BEAT: Duration = Duration::from_millis(5);
 
+/// Whom to look for.
+#[derive(Clone, Copy, Debug)]
+pub struct Search {
+    /// Processes that enter from outside, by a settled wish.
+    pub visitors: Wish,
+    /// What is let go for `--keep-setuid`, and what it starts.
+    pub released: bool,
+}
+
+/// How long the command may have to wait for the log to be complete, which it takes less than a
+/// second to be, so that it covers who is let go.
+const UNTIL_LOGGED: Duration = Duration::from_secs(10);
+
 /// Looking for visitors.
 pub struct Visitors {
     door: Arc<Door>,
@@ -29,36 +42,47 @@ pub struct Visitors {
 }
 
 impl Visitors {
-    /// Begins to look for them, if that is what a settled wish says. `main` is the command. Call it on the thread that traces, and
+    /// Begins to look for them, if anybody is to be looked for. `main` is the command. Call it on
+    /// the thread that traces, and
     /// [`Visitors::finish`] on the same one.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn start<T: Tracees + Send + 'static>(
-        wish: Wish,
+        search: Search,
         main: Tid,
         (hush, colleagues): (Hush, Colleagues),
         observer: &Arc<Mutex<Observer<T>>>,
     ) -> io::Result<Option<Self>> {
-        if wish == Wish::Off {
+        let takes_visitors = search.visitors != Wish::Off;
+        if !takes_visitors && !search.released {
             return Ok(None);
         }
+        let guests = Guests::new(nix::unistd::getpid().as_raw(), ancestors()).of(main);
         let door = Arc::new(Door::new(sys::own_thread())?);
         let stop = Arc::new(AtomicBool::new(false));
         let mut finder = Finder {
             door: Arc::clone(&door),
             observer: Arc::clone(observer),
-            guests: Guests::new(nix::unistd::getpid().as_raw(), ancestors()).of(main),
+            guests: if takes_visitors {
+                guests
+            } else {
+                guests.without_visitors()
+            },
             pids: NewPids::new(),
             log: None,
             may_log: true,
             opened: Vec::new(),
+            had_unfollowed: false,
             hush,
             colleagues,
             is_ours: false,
         };
-        if wish == Wish::Full {
+        if search.visitors == Wish::Full || search.released {
             finder.begin_log();
+        }
+        if search.released {
+            finder.await_log();
         }
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
@@ -100,6 +124,8 @@ struct Finder<T> {
     /// What the log has told and nobody had to know yet.
     opened: Vec<ImagePath>,
     hush: Hush,
+    /// Whether anybody was not followed at the last beat.
+    had_unfollowed: bool,
     colleagues: Colleagues,
     /// Whether what the log tells next was opened by us, for all that is known.
     is_ours: bool,
@@ -108,6 +134,9 @@ struct Finder<T> {
 impl<T: Tracees> Finder<T> {
     fn beat(&mut self) {
         let now = Instant::now();
+        for (pid, lineage) in self.door.released() {
+            self.guests.on_release(pid, lineage, now);
+        }
         for pid in self.pids.next(now) {
             match status(pid) {
                 Some(status) => drop(self.guests.on_sight(pid, status, now)),
@@ -170,6 +199,20 @@ impl<T: Tracees> Finder<T> {
         }
     }
 
+    fn await_log(&mut self) {
+        let Some(log) = &self.log else { return };
+        let deadline = Instant::now() + UNTIL_LOGGED;
+        while !log.is_set() && Instant::now() < deadline {
+            std::thread::sleep(BEAT);
+        }
+        if log.is_complete() {
+            self.door.note_logged();
+        }
+    }
+
+    /// Without visitors nobody is unfollowed without our knowledge, and only what is opened
+    /// meanwhile counts.
+    ///
     /// As long as everybody was followed from the first moment on, the log is not needed: whoever
     /// else opens files of the container, from the host for instance, is no part of it.
     fn read_log(&mut self) {
@@ -179,7 +222,17 @@ impl<T: Tracees> Finder<T> {
         if log.is_complete() {
             self.door.note_logged();
         }
-        if self.door.is_incomplete() && !self.opened.is_empty() {
+        // What was let go has left its last opens in the queue when it is gone.
+        let unfollowed = self.guests.has_released() && self.guests.has_unfollowed();
+        let had_unfollowed = std::mem::replace(&mut self.had_unfollowed, unfollowed);
+        if !self.door.is_incomplete() && !unfollowed && !had_unfollowed {
+            if !self.guests.takes_visitors() {
+                self.opened.clear();
+                log.forget();
+            }
+            return;
+        }
+        if !self.opened.is_empty() {
             let opened = std::mem::take(&mut self.opened);
             let mut observer = self.observer();
             for path in opened {
@@ -193,11 +246,11 @@ impl<T: Tracees> Finder<T> {
         self.hush.finish();
         let Some(log) = self.log.take() else { return };
         let troubles = log.finish();
-        if self.door.is_incomplete() {
+        if self.door.is_incomplete() || self.guests.has_released() {
             for trouble in troubles {
                 self.observer().lose(format!(
-                    "{trouble}; what processes opened that entered from outside may be missing: \
-                     start them with {REMEDY}"
+                    "{trouble}; what processes opened while they were not followed may be \
+                     missing; visitors lose nothing as: {REMEDY}"
                 ));
             }
         }

@@ -1,8 +1,10 @@
-//! Who has entered from outside and what is to be done about each: pure decisions.
+//! Who has entered from outside, or runs without us, and what is to be done about each: pure
+//! decisions.
 
 use super::door::Answer;
 use super::process::{Status, Whereabouts};
 use crate::sys::Tid;
+use crate::tracer::task::Lineage;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -14,8 +16,10 @@ struct Guest {
     next: Instant,
     /// As it was called last.
     name: String,
-    /// Whether it was told that it may not be followed.
+    /// Whether it was told that it may not be followed, or that it is not for a while.
     told: bool,
+    /// As what it is followed.
+    lineage: Lineage,
     /// Whether it runs micropacker itself, as far as is known.
     ours: bool,
     /// Who has started it.
@@ -30,6 +34,7 @@ impl Guest {
             next: now,
             name: String::new(),
             told: false,
+            lineage: Lineage::Visitor,
             ours,
             parent: 0,
         }
@@ -60,6 +65,10 @@ pub struct Guests {
     own: Tid,
     /// Those that started us: never to be followed.
     ancestors: Vec<Tid>,
+    /// Whether it matters who has entered from outside.
+    takes_visitors: bool,
+    /// Whether some process of the command ran without us: who is handed to us may be its child.
+    has_released: bool,
     /// Whether PID 1, to which orphans are handed, is us or the command: what it has started
     /// itself is followed.
     init_is_ours: bool,
@@ -84,6 +93,8 @@ impl Guests {
             guests: BTreeMap::new(),
             own,
             ancestors,
+            takes_visitors: true,
+            has_released: false,
             init_is_ours: own == 1,
         }
     }
@@ -92,6 +103,40 @@ impl Guests {
     pub fn of(mut self, main: Tid) -> Self {
         self.init_is_ours |= main == 1;
         self
+    }
+
+    /// Whoever enters from outside is let be.
+    pub fn without_visitors(mut self) -> Self {
+        self.takes_visitors = false;
+        self
+    }
+
+    /// A process that was followed runs without us from now on, and is to be followed again. It
+    /// was told what that costs.
+    pub fn on_release(&mut self, pid: Tid, lineage: Lineage, now: Instant) {
+        self.has_released |= lineage == Lineage::Command;
+        let guest = Guest {
+            lineage,
+            told: true,
+            ..Guest::new(false, now)
+        };
+        self.guests.insert(pid, guest);
+    }
+
+    /// Whether it matters who has entered from outside.
+    pub fn takes_visitors(&self) -> bool {
+        self.takes_visitors
+    }
+
+    /// Whether a process of the command ever ran without us.
+    pub fn has_released(&self) -> bool {
+        self.has_released
+    }
+
+    /// Whether anybody is not followed that should be.
+    pub fn has_unfollowed(&self) -> bool {
+        let waits = |guest: &Guest| guest.state == State::Waits;
+        self.guests.values().any(waits)
     }
 
     /// Takes in what a process ID turned out to be. True when somebody new has entered.
@@ -104,19 +149,26 @@ impl Guests {
         }
         // Children of the command are traced from birth. Who is not, and is an orphan that we
         // were handed, is the child of somebody that was not.
-        let entered = status.parent == 0
-            || self.guests.contains_key(&status.parent)
-            || (self.init_is_ours && status.parent == 1);
-        if entered {
-            // What micropacker starts, it traces by itself, if it is to be traced at all.
-            let ours = self.is_ours(status.parent);
-            let guest = Guest {
-                parent: status.parent,
-                ..Guest::new(ours, now)
-            };
-            self.guests.insert(pid, guest);
-        }
-        entered
+        let orphan = self.init_is_ours && status.parent == 1;
+        let (lineage, told) = if let Some(parent) = self.guests.get(&status.parent) {
+            (parent.lineage, parent.told)
+        } else if orphan && self.has_released {
+            (Lineage::Command, true)
+        } else if (orphan || status.parent == 0) && self.takes_visitors {
+            (Lineage::Visitor, false)
+        } else {
+            return false;
+        };
+        // What micropacker starts, it traces by itself, if it is to be traced at all.
+        let ours = self.is_ours(status.parent);
+        let guest = Guest {
+            parent: status.parent,
+            lineage,
+            told,
+            ..Guest::new(ours, now)
+        };
+        self.guests.insert(pid, guest);
+        true
     }
 
     fn is_ours(&self, pid: Tid) -> bool {
@@ -166,7 +218,7 @@ impl Guests {
         let Some(status) = status.filter(|status| status.runs) else {
             let gone = self.guests.remove(&pid)?;
             // It may have been seen before it was known who had started it.
-            let missed = gone.state == State::Waits && !self.is_ours(gone.parent);
+            let missed = gone.state == State::Waits && !gone.told && !self.is_ours(gone.parent);
             return missed.then_some(Finding::Missed(gone.name));
         };
         let age = now.saturating_duration_since(guest.since);
@@ -187,6 +239,7 @@ impl Guests {
         // A traced process that has lost its tracer was replaced by one of its untraced threads.
         guest.state = match place {
             _ if guest.ours => State::LetGo,
+            _ if guest.lineage == Lineage::Command => State::Waits,
             Whereabouts::Here | Whereabouts::Unknown => State::Waits,
             // nsenter(1) may still be on its way to our mounts.
             Whereabouts::Elsewhere | Whereabouts::Ours => State::LetGo,
@@ -203,7 +256,7 @@ impl Guests {
     }
 
     /// Whom the tracer should try to follow, and how often.
-    pub fn wanted(&self, now: Instant) -> (Vec<Tid>, Duration) {
+    pub fn wanted(&self, now: Instant) -> (Vec<(Tid, Lineage)>, Duration) {
         let waits = |guest: &&Guest| guest.state == State::Waits;
         let pace = self.guests.values().filter(waits).map(|guest| {
             let age = now.saturating_duration_since(guest.since);
@@ -212,7 +265,8 @@ impl Guests {
         });
         let pace = pace.min().unwrap_or(SLOWEST);
         let waiting = self.guests.iter().filter(|(_, guest)| waits(guest));
-        (waiting.map(|(pid, _)| *pid).collect(), pace)
+        let waiting = waiting.map(|(pid, guest)| (*pid, guest.lineage));
+        (waiting.collect(), pace)
     }
 }
 

@@ -31,6 +31,7 @@ struct Shared {
     /// What went wrong: each line a loss.
     troubles: Mutex<BTreeSet<String>>,
     is_complete: AtomicBool,
+    is_set: AtomicBool,
     is_closed: AtomicBool,
 }
 
@@ -51,12 +52,16 @@ impl Log {
             directories: Mutex::default(),
             troubles: Mutex::default(),
             is_complete: AtomicBool::new(false),
+            is_set: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         });
         let watching = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("watches".to_owned())
-            .spawn(move || watching.watch_all(root))
+            .spawn(move || {
+                watching.watch_all(root);
+                watching.is_set.store(true, Ordering::Relaxed);
+            })
             .map_err(|error| format!("the log of opened files: {error}"))?;
         Ok(Self {
             shared,
@@ -77,9 +82,19 @@ impl Log {
         }
     }
 
+    /// Begins anew: what was told is told again when it is opened again.
+    pub fn forget(&mut self) {
+        self.opens.forget();
+    }
+
     /// Whether all directories are watched by now.
     pub fn is_complete(&self) -> bool {
         self.shared.is_complete.load(Ordering::Relaxed)
+    }
+
+    /// Whether no watch will be added any more.
+    pub fn is_set(&self) -> bool {
+        self.shared.is_set.load(Ordering::Relaxed)
     }
 
     /// Ends it. Gives what may be missing in it, a line each.

@@ -29,7 +29,7 @@ fn look(
 }
 
 fn is_wanted(guests: &Guests, now: Instant) -> bool {
-    guests.wanted(now).0 == [40]
+    guests.wanted(now).0 == [(40, Lineage::Visitor)]
 }
 
 #[test]
@@ -193,4 +193,24 @@ fn one_with_other_mounts_or_our_own_program_is_let_go_until_that_changes() {
     assert!(is_wanted(&guests, now));
     look(&mut guests, Some(ENTERED), Whereabouts::Ours, now);
     assert_eq!(look(&mut guests, None, Whereabouts::Unknown, now), None);
+}
+
+#[test]
+fn what_was_let_go_and_what_it_starts_is_wanted_back_as_what_it_was() {
+    let now = Instant::now();
+    let mut guests = Guests::new(1, vec![]).without_visitors();
+    let child = |parent| Status { parent, ..ENTERED };
+    assert!(!guests.on_sight(50, ENTERED, now), "a visitor");
+    assert!(!guests.on_sight(50, child(1), now), "its orphan");
+    guests.on_release(40, Lineage::Command, now);
+    assert!(guests.on_sight(41, child(40), now));
+    assert!(guests.on_sight(42, child(1), now), "an orphan of it");
+    let of_command = |pid| (pid, Lineage::Command);
+    let all = [40, 41, 42].map(of_command);
+    assert_eq!(guests.wanted(now).0, all);
+    // Its own mounts are its own affair.
+    look(&mut guests, Some(ENTERED), Whereabouts::Elsewhere, now);
+    assert_eq!(guests.wanted(now).0, all);
+    let finding = look(&mut guests, None, Whereabouts::Unknown, now);
+    assert_eq!(finding, None, "that was told when it was let go");
 }

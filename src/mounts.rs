@@ -1,5 +1,8 @@
-//! The mount table of a container: which file system a path lies on, and whether that one is
-//! part of the image.
+//! Mount tables: which file system a path lies on, whether that one is part of the image, and
+//! where one mount namespace shows a file of another.
+
+#[cfg(test)]
+mod tests;
 
 use crate::image_fs::ImageFs;
 use crate::image_path::ImagePath;
@@ -12,6 +15,8 @@ pub struct Mount {
     pub id: u64,
     /// The mount it sits on; its own number at the top of the tree.
     pub parent: u64,
+    /// The file system: the numbers of its device, which are its own even where there is none.
+    pub device: Vec<u8>,
     /// The directory of the file system that is seen here: not `/` for a bind mount.
     pub root: Vec<u8>,
     /// Where it is mounted, physical.
@@ -102,6 +107,11 @@ impl Mount {
     pub fn is_pseudo(&self) -> bool {
         PSEUDO.contains(&self.fs_type.as_str())
     }
+
+    /// Whether a process serves it (FUSE).
+    pub fn is_served(&self) -> bool {
+        matches!(self.fs_type.as_str(), "fuse" | "fuseblk") || self.fs_type.starts_with("fuse.")
+    }
 }
 
 impl Mounts {
@@ -164,6 +174,25 @@ impl Mounts {
         chain
     }
 
+    /// Where these mounts show what `theirs`, the table of another mount namespace, show at a
+    /// physical path. `None` where they do not: a tmpfs of that namespace's own, for instance.
+    pub fn showing(&self, theirs: &Mounts, physical: &ImagePath) -> Option<ImagePath> {
+        let mount = theirs.of(physical)?;
+        let rest = below(physical.as_bytes(), mount.mount_point.as_bytes())?;
+        let wanted = joined(&mount.root, rest);
+        let here = |ours: &Mount| {
+            let rest = below(&wanted, &ours.root)?;
+            let path = ImagePath::new(joined(ours.mount_point.as_bytes(), rest))?;
+            // Another mount may hide it.
+            (self.of(&path)?.id == ours.id).then_some(path)
+        };
+        self.mounts
+            .iter()
+            .filter(|ours| ours.device == mount.device)
+            .filter_map(here)
+            .min_by_key(|path| path.as_bytes().len())
+    }
+
     /// Whether the mount it sits on is out of sight.
     fn is_top(&self, mount: &Mount) -> bool {
         mount.parent == mount.id || !self.mounts.iter().any(|other| other.id == mount.parent)
@@ -192,12 +221,31 @@ impl Mounts {
     }
 }
 
+/// What is left of a path below a directory: nothing, or it begins with a slash.
+fn below<'a>(path: &'a [u8], directory: &[u8]) -> Option<&'a [u8]> {
+    let directory = directory.strip_suffix(b"/").unwrap_or(directory);
+    let rest = path.strip_prefix(directory)?;
+    match rest {
+        b"/" => Some(b""),
+        [] | [b'/', ..] => Some(rest),
+        _ => None,
+    }
+}
+
+fn joined(directory: &[u8], rest: &[u8]) -> Vec<u8> {
+    let directory = directory.strip_suffix(b"/").unwrap_or(directory);
+    match [directory, rest].concat() {
+        path if path.is_empty() => b"/".to_vec(),
+        path => path,
+    }
+}
+
 /// `None` for a mount that no path leads to any more.
 fn parse_line(line: &[u8]) -> Result<Option<Mount>, &'static str> {
     let mut fields = line.split(|byte| *byte == b' ');
     let id = number(fields.next())?;
     let parent = number(fields.next())?;
-    fields.next().ok_or("no device")?;
+    let device = fields.next().ok_or("no device")?.to_vec();
     let root = unescape(fields.next().ok_or("no root")?);
     let mount_point = unescape(fields.next().ok_or("no mount point")?);
     fields.next().ok_or("no options")?;
@@ -212,6 +260,7 @@ fn parse_line(line: &[u8]) -> Result<Option<Mount>, &'static str> {
     Ok(Some(Mount {
         id,
         parent,
+        device,
         root,
         mount_point: ImagePath::new(mount_point).ok_or("mount point is not absolute")?,
         fs_type: String::from_utf8(fs_type).map_err(|_| "file system type is not a name")?,
@@ -249,110 +298,4 @@ fn unescape(field: &[u8]) -> Vec<u8> {
         bytes.push(escaped.unwrap_or(*first));
     }
     bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::image_fs::MemFs;
-
-    const DOCKER: &[u8] = b"\
-700 650 0:50 / / rw,relatime master:1 - overlay overlay rw,lowerdir=/x
-701 700 0:53 / /proc rw,nosuid - proc proc rw
-702 700 0:54 / /dev rw,nosuid - tmpfs tmpfs rw
-703 702 0:55 / /dev/pts rw - devpts devpts rw
-704 700 8:1 /var/lib/docker/c/hosts /etc/hosts rw,relatime shared:3 master:4 - ext4 /dev/sda1 rw
-705 700 8:1 /my\\040data /srv/a\\040b\\134 rw - ext4 /dev/sda1 rw
-";
-
-    fn path(text: &str) -> ImagePath {
-        ImagePath::new(text).expect("absolute")
-    }
-
-    fn of<'a>(mounts: &'a Mounts, text: &str) -> Option<(&'a str, u64)> {
-        mounts
-            .of(&path(text))
-            .map(|mount| (mount.fs_type.as_str(), mount.id))
-    }
-
-    #[test]
-    fn the_deepest_covering_mount_wins_by_whole_components() {
-        let mounts = Mounts::parse(DOCKER).expect("well formed");
-        assert_eq!(of(&mounts, "/etc/passwd"), Some(("overlay", 700)));
-        assert_eq!(of(&mounts, "/etc/hosts"), Some(("ext4", 704)));
-        assert_eq!(of(&mounts, "/etc/hosts.allow"), Some(("overlay", 700)));
-        assert_eq!(of(&mounts, "/dev/pts/0"), Some(("devpts", 703)));
-        assert_eq!(of(&mounts, "/devel"), Some(("overlay", 700)));
-        assert_eq!(Mounts::none().of(&path("/x")), None);
-    }
-
-    #[test]
-    fn octal_escapes_are_bytes_of_the_path() {
-        let mounts = Mounts::parse(DOCKER).expect("well formed");
-        assert_eq!(of(&mounts, "/srv/a b\\/x"), Some(("ext4", 705)));
-        let odd = Mounts::parse(b"1 0 0:1 / /caf\xE9\\011x rw - ext4 a rw\n").expect("bytes");
-        let inside = ImagePath::new(b"/caf\xE9\tx/f").expect("absolute");
-        assert!(odd.of(&inside).is_some());
-    }
-
-    #[test]
-    fn of_stacked_mounts_the_last_one_is_seen() {
-        let mounts = Mounts::parse(
-            b"1 1 0:1 / / rw - ext4 a rw\n2 1 0:2 / /m rw - ext4 b rw\n\
-              3 2 0:3 / /m/in rw - xfs c rw\n4 2 0:4 / /m rw - tmpfs d rw\n",
-        )
-        .expect("well formed");
-        assert_eq!(of(&mounts, "/m/x"), Some(("tmpfs", 4)));
-        assert_eq!(of(&mounts, "/m/in/x"), Some(("tmpfs", 4)), "3 is hidden");
-    }
-
-    #[test]
-    fn a_mount_number_that_runs_in_a_circle_ends() {
-        let mounts = Mounts::parse(
-            b"9 9 0:1 / / rw - ext4 a rw\n1 2 0:1 / /a rw - ext4 a rw\n2 1 0:2 / /a rw - xfs b rw\n",
-        )
-        .expect("well formed");
-        assert_eq!(of(&mounts, "/a/x"), Some(("ext4", 9)));
-    }
-
-    #[test]
-    fn a_line_that_is_no_mount_is_an_error_that_names_it() {
-        let error = Mounts::parse(b"1 1 0:1 / / rw - ext4 a rw\n2 1 0:1 / /x rw\n");
-        assert_eq!(
-            error.expect_err("no separator").to_string(),
-            "line 2 of the mount table: no separator"
-        );
-        assert!(Mounts::parse(b"garbage").is_err());
-    }
-
-    #[test]
-    fn volumes_are_told_by_where_engines_keep_them() {
-        let volume = |root: &str| {
-            let line = format!("1 0 8:1 {root} /v rw - ext4 /dev/sda1 rw\n");
-            let mounts = Mounts::parse(line.as_bytes()).expect("well formed");
-            mounts.iter().next().and_then(Mount::volume)
-        };
-        let id = "0123456789abcdef".repeat(4);
-        let docker = format!("/var/lib/docker/volumes/{id}/_data");
-        let podman = format!("/u/.local/share/containers/storage/volumes/{id}/_data");
-        for root in [docker, podman, format!("/volumes/{id}/_data")] {
-            assert_eq!(volume(&root), Some(Volume::Anonymous), "{root}");
-        }
-        assert_eq!(
-            volume("/var/lib/docker/volumes/data/_data"),
-            Some(Volume::Named)
-        );
-        for root in ["/", "/_data", "/volumes/_data", "/home/volumes/x"] {
-            assert_eq!(volume(root), None, "{root}");
-        }
-    }
-
-    #[test]
-    fn a_container_is_told_by_its_root_or_its_mark() {
-        let plain = Mounts::parse(b"1 1 8:1 / / rw - ext4 a rw\n").expect("well formed");
-        assert!(!plain.in_container(&MemFs::new()));
-        assert!(plain.in_container(&MemFs::new().file("/.dockerenv", "")));
-        let docker = Mounts::parse(DOCKER).expect("well formed");
-        assert!(docker.in_container(&MemFs::new()));
-    }
 }
