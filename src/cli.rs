@@ -49,7 +49,7 @@ pub enum Command {
     Exec(ExecArgs),
     /// Ask the trace that runs in this container what it has seen, or have it pack or stop
     Ctl(CtlArgs),
-    /// Pack from file lists, without running anything
+    /// Pack from file lists or journals, without running anything
     Pack(PackArgs),
     /// Make a loadable image from a root file system tarball, on any machine
     Image(ImageOnlyArgs),
@@ -97,6 +97,9 @@ pub struct RunArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub select: SelectArgs,
+    /// Write down what is seen while it runs, so that it outlives micropacker; none: do not
+    #[arg(long, value_name = "FILE", env = "MICROPACKER_JOURNAL")]
+    pub journal: Option<PathBuf>,
     /// How long the application may take to end after the signal was passed on
     #[arg(long, value_name = "SECONDS", env = "MICROPACKER_STOP_TIMEOUT")]
     pub stop_timeout: Option<u64>,
@@ -246,9 +249,17 @@ pub const DEFAULT_ELF: &str = "/bin/sh";
 /// Options of `pack`.
 #[derive(Debug, Args)]
 pub struct PackArgs {
-    /// A list of files, one path a line, or a report.json
-    #[arg(short, long = "input", value_name = "FILE", required = true)]
+    /// A list of files, one path a line, a report.json or a journal
+    #[arg(
+        short,
+        long = "input",
+        value_name = "FILE",
+        required_unless_present = "journal"
+    )]
     pub input: Vec<PathBuf>,
+    /// Pack what a trace has written into its journal
+    #[arg(long, value_name = "FILE")]
+    pub journal: Vec<PathBuf>,
     /// The root file system tarball to write
     #[arg(short, long, value_name = "FILE", default_value = "rootfs.tar")]
     pub output: PathBuf,

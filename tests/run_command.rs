@@ -161,7 +161,7 @@ fn an_output_that_cannot_be_written_ends_it_before_the_command_runs() {
 fn a_full_disk_leaves_no_output_and_no_remains() {
     let home = home();
     // A file size limit fails the write as a full disk does, only with another errno.
-    let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" -o \"$1\" -- sh -c 'cat /etc/passwd'";
+    let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" -o \"$1\" --journal none -- sh -c 'cat /etc/passwd'";
     let tarball = home.path().join("rootfs.tar");
     let output = Command::new("sh")
         .args(["-c", script, env!("CARGO_BIN_EXE_micropacker")])
@@ -319,6 +319,31 @@ fn sigterm_is_passed_on_and_its_handlers_files_are_packed() {
         .expect("entries")
         .map(|entry| entry.expect("an entry").path_bytes().into_owned());
     assert!(names.any(|name| name == b"etc/hostname"));
+}
+
+#[test]
+fn a_second_sigterm_ends_what_does_not_listen_and_it_is_packed() {
+    let home = home();
+    let mut child = micropacker(&home)
+        .args(["--", "sh", "-c", "trap 'echo heard' TERM; cat /etc/hostname >/dev/null; echo ready; while :; do sleep 1; done"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut said = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    assert_eq!(said.next().expect("a line").expect("text"), "ready");
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    // Until it ends: the first is heard, and what comes half a second later hurries.
+    let done = std::thread::spawn(move || {
+        while nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).is_ok() {
+            std::thread::sleep(std::time::Duration::from_millis(600));
+        }
+    });
+    assert_eq!(said.next().expect("a line").expect("text"), "heard");
+    let output = child.wait_with_output().expect("ended");
+    done.join().expect("no panic");
+    assert_eq!(output.status.code(), Some(137), "{}", stderr(&output));
+    assert!(home.path().join("rootfs.tar").exists());
 }
 
 #[test]
