@@ -1,16 +1,21 @@
 //! The command line: types only. The names are a contract; see docs/cli.md.
 
+mod elf;
 mod image;
 mod names;
+mod report;
 
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use elf::ElfArgs;
 pub use image::{ImageArgs, ImageOnlyArgs};
 pub use names::{
-    CtlAction, EngineName, ListedName, LogFormat, PresetName, ProbedName, VisitorsName,
+    CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName, ProbedName,
+    VisitorsName,
 };
+pub use report::{DiffArgs, ExplainArgs};
 
 /// Traces an application from inside its container and packs an image of only the files it uses.
 ///
@@ -48,6 +53,10 @@ pub enum Command {
     Image(ImageOnlyArgs),
     /// Show the interpreter and library closure of ELF files, as their loader would find it
     Elf(ElfArgs),
+    /// Tell why paths are in an image, or what would bring them in
+    Explain(ExplainArgs),
+    /// Tell what two runs kept differently
+    Diff(DiffArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page of micropacker or of a subcommand, or write all of them
@@ -66,7 +75,7 @@ pub struct RunArgs {
         default_value = "rootfs.tar"
     )]
     pub output: PathBuf,
-    /// Write image.tar, Dockerfile and files.txt into this directory
+    /// Write image.tar, Dockerfile and what tells of the image into this directory
     #[arg(long, value_name = "DIR", env = "MICROPACKER_ARTIFACTS")]
     pub artifacts: Option<PathBuf>,
     /// Name of the image in image.tar, as for docker tag
@@ -196,6 +205,14 @@ pub struct SelectArgs {
     /// Files that were only looked at, never opened
     #[arg(long, value_enum, env = "MICROPACKER_PROBED", default_value = "full")]
     pub probed: ProbedName,
+    /// What tells scanners the packages of the image
+    #[arg(
+        long,
+        value_enum,
+        env = "MICROPACKER_KEEP_PACKAGE_METADATA",
+        default_value = "auto"
+    )]
+    pub keep_package_metadata: PackageMetadataName,
 }
 
 /// What is told on standard error.
@@ -227,7 +244,7 @@ pub const DEFAULT_ELF: &str = "/bin/sh";
 /// Options of `pack`.
 #[derive(Debug, Args)]
 pub struct PackArgs {
-    /// A list of files: one path a line
+    /// A list of files, one path a line, or a report.json
     #[arg(short, long = "input", value_name = "FILE", required = true)]
     pub input: Vec<PathBuf>,
     /// The root file system tarball to write
@@ -243,7 +260,7 @@ pub struct PackArgs {
     /// Write the package of each file here
     #[arg(short, long, value_name = "FILE")]
     pub packages: Option<PathBuf>,
-    /// Write image.tar, Dockerfile and files.txt into this directory
+    /// Write image.tar, Dockerfile and what tells of the image into this directory
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<PathBuf>,
     /// Name of the image in image.tar, as for docker tag
@@ -295,17 +312,6 @@ pub struct CtlArgs {
     /// The process of the micropacker to ask, where there are several
     #[arg(long, value_name = "PID")]
     pub supervisor: Option<i32>,
-}
-
-/// Options of `elf`.
-#[derive(Debug, Args)]
-pub struct ElfArgs {
-    /// The files to look at
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// Look in this directory as if it were /
-    #[arg(long, value_name = "DIR", default_value = "/")]
-    pub root: PathBuf,
 }
 
 /// `512M`: a number of bytes, by powers of 1024.

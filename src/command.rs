@@ -1,9 +1,12 @@
 //! One file a subcommand: turns arguments into calls, and errors into messages and exit codes.
 
+mod artifacts;
 mod ctl;
 mod decided;
+mod diff;
 mod elf;
 mod exec;
+mod explain;
 mod file_list;
 mod find;
 mod image;
@@ -12,6 +15,7 @@ mod pack;
 mod run;
 mod ship;
 mod start;
+mod summary;
 mod told;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
@@ -51,6 +55,14 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Some(Command::Elf(args)) => {
             logging::start(Detail::Normal, false);
             elf::run(&args)
+        }
+        Some(Command::Explain(args)) => {
+            logging::start(Detail::Normal, false);
+            explain::run(&args)
+        }
+        Some(Command::Diff(args)) => {
+            logging::start(Detail::Normal, false);
+            diff::run(&args)
         }
         Some(Command::Completions(args)) => {
             logging::start(Detail::Normal, false);

@@ -20,6 +20,7 @@ pub mod packages;
 pub mod past;
 pub mod recorder;
 pub mod recording;
+pub mod report;
 pub mod resolve;
 pub mod supervisor;
 pub mod sys;

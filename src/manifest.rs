@@ -3,11 +3,13 @@
 use crate::image_fs::{FileKind, Meta};
 use crate::image_path::ImagePath;
 use crate::recording::{Access, Loss, Origin};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why an entry is shipped. The chain of reasons ends at [`Reason::Used`] or at something the
 /// user or the format asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// A process used it.
     Used {
@@ -34,6 +36,27 @@ pub enum Reason {
     Included(String),
     /// Every image has it, `/tmp` for instance.
     Always,
+    /// Tells scanners which packages the image holds files of.
+    PackageMetadata,
+}
+
+impl Reason {
+    /// The other path that it stands for, if any.
+    pub fn of(&self) -> Option<&ImagePath> {
+        match self {
+            Self::ParentOf(of)
+            | Self::LinkTo(of)
+            | Self::LoaderOf(of)
+            | Self::InterpreterOf(of)
+            | Self::NeededBy(of)
+            | Self::ListedIn(of) => Some(of),
+            Self::Used { .. }
+            | Self::Executed
+            | Self::Included(_)
+            | Self::Always
+            | Self::PackageMetadata => None,
+        }
+    }
 }
 
 /// Where an entry's metadata and bytes come from.
@@ -49,6 +72,13 @@ pub enum Source {
         uid: u32,
         /// Numeric group.
         gid: u32,
+    },
+    /// Made by us: a file of root with this content.
+    Bytes {
+        /// Twelve permission bits.
+        mode: u32,
+        /// All of it.
+        content: Vec<u8>,
     },
 }
 
@@ -66,7 +96,8 @@ pub struct Entry {
 }
 
 /// Something that was used and is not shipped, and why not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Exclusion {
     /// Lies on a mount that is not part of the image; the file system type.
     Mount(String),
@@ -93,7 +124,8 @@ pub enum Exclusion {
 }
 
 /// What becomes of the files on a mount.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MountFate {
     /// They are part of the image: the root, and outside of containers every disk.
     Image,
@@ -149,12 +181,16 @@ impl Manifest {
     /// Bytes of regular files, hard links counted once.
     pub fn content_size(&self) -> u64 {
         let mut seen = BTreeSet::new();
-        self.entries
-            .values()
-            .filter_map(|entry| entry.meta.as_ref())
-            .filter(|meta| meta.kind == FileKind::Regular)
-            .filter(|meta| meta.nlink < 2 || seen.insert((meta.dev, meta.ino)))
-            .map(|meta| meta.size)
-            .sum()
+        let size = |entry: &Entry| match (&entry.source, &entry.meta) {
+            (Source::Bytes { content, .. }, _) => content.len() as u64,
+            (_, Some(meta))
+                if meta.kind == FileKind::Regular
+                    && (meta.nlink < 2 || seen.insert((meta.dev, meta.ino))) =>
+            {
+                meta.size
+            }
+            _ => 0,
+        };
+        self.entries.values().map(size).sum()
     }
 }

@@ -97,6 +97,7 @@ fn links_between_pages_lead_somewhere() {
         "docs/control.md",
         "docs/design.md",
         "docs/limits.md",
+        "docs/report.md",
     ];
     for page in pages {
         let text = document(page);

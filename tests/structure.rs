@@ -85,6 +85,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // From a manifest to files.
     ("pack", &["manifest", "recording", "image_fs", "image_path"]),
+    // What is told of it.
+    (
+        "report",
+        &[
+            "pack",
+            "packages",
+            "manifest",
+            "recording",
+            "image_fs",
+            "image_path",
+            "byte_string",
+        ],
+    ),
     // The command line.
     ("cli", &[]),
     ("logging", &[]),
@@ -100,6 +113,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "past",
             "resolve",
             "pack",
+            "report",
             "packages",
             "elf",
             "manifest",

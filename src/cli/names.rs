@@ -80,3 +80,14 @@ pub enum CtlAction {
     /// Stop the application as SIGTERM would; the outputs are written at its end
     Stop,
 }
+
+/// `--keep-package-metadata`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PackageMetadataName {
+    /// Control data of the packages that files are kept of
+    Auto,
+    /// With their lists of files, and the whole database of rpm
+    Full,
+    /// Nothing
+    Off,
+}

@@ -1,7 +1,9 @@
 //! `micropacker pack`: the ancestor's packer.
 
+use super::artifacts::Traced;
 use super::image::ImageWish;
-use super::ship::{Outputs, options, ship, summary, write_whole};
+use super::ship::{Outputs, options, ship, write_whole};
+use super::summary::tell_summary;
 use super::{Failure, current_directory, one_line, start_logging, variable};
 use crate::cli::PackArgs;
 use crate::exit;
@@ -10,6 +12,7 @@ use crate::image_path::ImagePath;
 use crate::pack::Output;
 use crate::packages::{Owners, packages_text};
 use crate::recording::Recording;
+use crate::report::Report;
 use crate::resolve::{Options, add_interpreter, from_list};
 use anyhow::Result;
 use std::fs;
@@ -46,7 +49,8 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         add_list(&fs, list, &args.root, &mut recording)?;
     }
     add_elf_interpreter(&fs, args, &mut recording)?;
-    let shipped = ship(&fs, &args.root, &recording, options, &outputs)?;
+    let traced = Traced::default();
+    let shipped = ship(&fs, &args.root, &recording, options, &outputs, &traced)?;
     if let Some(file) = &args.packages {
         let owners = Owners::load(&fs);
         for problem in owners.problems() {
@@ -54,17 +58,18 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         }
         write_whole(file, &packages_text(&shipped.manifest, &owners))?;
     }
-    tracing::info!("{}", summary(&outputs, &shipped));
+    tell_summary(&outputs, &shipped, &recording, &traced);
     Ok(ExitCode::SUCCESS)
 }
 
 fn add_list(fs: &HostFs, list: &Path, root: &Path, recording: &mut Recording) -> Result<()> {
-    let text = fs::read(list).map_err(|error| {
-        Failure::new(
-            exit::USAGE,
-            format!("cannot read the list {}: {error}", list.display()),
-        )
-    })?;
+    let text = read_input(list)?;
+    if Report::is_one(&text) {
+        let report = Report::read(&text)
+            .map_err(|error| Failure::new(exit::USAGE, format!("{}: {error}", list.display())))?;
+        report.add_to(recording);
+        return Ok(());
+    }
     let cwd = if root == Path::new("/") {
         current_directory()?
     } else {
@@ -88,6 +93,13 @@ fn add_list(fs: &HostFs, list: &Path, root: &Path, recording: &mut Recording) ->
     }
     recording.losses.extend(listed.losses);
     Ok(())
+}
+
+fn read_input(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).map_err(|error| {
+        let message = format!("cannot read the list {}: {error}", file.display());
+        Failure::new(exit::USAGE, message).into()
+    })
 }
 
 /// `-x`: the default, `/bin/sh`, may be missing where there is no shell; what was asked for may

@@ -1,8 +1,10 @@
 //! `micropacker run`: trace, resolve, pack.
 
+use super::artifacts::Traced as Facts;
 use super::image::ImageWish;
-use super::ship::{Outputs, Shipped, options, ship, summary};
+use super::ship::{Outputs, Shipped, options, ship};
 use super::start::{Startable, environment, manner};
+use super::summary::{summary, tell_summary};
 use super::{Failure, current_directory, one_line, start_logging};
 use crate::cli::{RunArgs, VisitorsName};
 use crate::exit;
@@ -22,7 +24,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Runs the command to its end and writes the outputs. Gives the application's exit status.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
@@ -82,15 +84,12 @@ fn conclude(args: &RunArgs, packer: &Packer, traced: &Traced) -> Result<()> {
         traced.recording.created.len(),
         losses.map(|loss| loss.count).sum::<u64>()
     );
-    let packed = packer.pack(&traced.recording);
+    let facts = packer.traced(Some(traced.choice.engine.to_string()));
+    let packed = packer.pack(&traced.recording, &facts);
     packer.discard_originals(packed.is_ok());
     tell_waiting(traced, packer, &packed);
     let packed = packed?;
-    tracing::info!(
-        "{}; traced by {}",
-        summary(&packer.outputs, &packed),
-        traced.choice.engine
-    );
+    tell_summary(&packer.outputs, &packed, &traced.recording, &facts);
     if args.strict && packed.lost > 0 {
         return Err(Failure::new(
             exit::OUTPUT,
@@ -120,6 +119,8 @@ fn command_of(args: &RunArgs, image: &ImageWish) -> Vec<OsString> {
 struct Packer {
     outputs: Outputs,
     options: Options,
+    /// When the command was about to be started.
+    start: Instant,
     /// The originals of what was changed.
     spool: Arc<Mutex<Spool>>,
     /// Whose turn it is: the temporary files have the same names each time.
@@ -149,6 +150,7 @@ impl Packer {
             spool: Arc::new(Mutex::new(spool)),
             outputs,
             options,
+            start: Instant::now(),
             turn: Mutex::default(),
         };
         Ok((packer, originals))
@@ -161,7 +163,14 @@ impl Packer {
             .collect()
     }
 
-    fn pack(&self, recording: &Recording) -> Result<Shipped> {
+    fn traced(&self, engine: Option<String>) -> Facts {
+        Facts {
+            engine,
+            lasted: Some(self.start.elapsed()),
+        }
+    }
+
+    fn pack(&self, recording: &Recording, traced: &Facts) -> Result<Shipped> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let originals = self.originals().unwrap_or_default();
         let mut options = self.options.clone();
@@ -170,7 +179,14 @@ impl Packer {
             .extend(ImagePath::new(originals.as_os_str().as_bytes()));
         let (now, saved) = (HostFs::new("/"), HostFs::new(originals));
         let before = Before::new(&now, &saved, recording);
-        ship(&before, Path::new("/"), recording, options, &self.outputs)
+        ship(
+            &before,
+            Path::new("/"),
+            recording,
+            options,
+            &self.outputs,
+            traced,
+        )
     }
 
     fn originals(&self) -> Option<PathBuf> {
@@ -200,7 +216,8 @@ impl Packer {
                 self.outputs.rootfs.display()
             );
         }
-        Ok(self.packed(&self.pack(recording)?))
+        let shipped = self.pack(recording, &self.traced(None))?;
+        Ok(self.packed(&shipped))
     }
 
     fn packed(&self, shipped: &Shipped) -> Packed {

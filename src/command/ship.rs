@@ -1,19 +1,22 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
+use super::artifacts::{self, Made, Traced, write_tellers};
 use super::decided;
 use super::file_list::file_list;
 use super::image::ImageWish;
 use super::told::{tell, tell_changes_of_others, tell_exclusions};
-use crate::cli::{ListedName, PresetName, ProbedName, SelectArgs};
+use crate::cli::{ListedName, PackageMetadataName, PresetName, ProbedName, SelectArgs};
 use crate::image_fs::{FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::Manifest;
 use crate::mounts::Mounts;
 use crate::pack::{
-    ImageConfig, LayerSummary, Output, descriptor_of, dockerfile_with_losses, write_image,
-    write_layer,
+    Digests, ImageConfig, LayerSummary, Output, descriptor_of, dockerfile_with_losses, write_image,
+    write_layer, write_layer_with_digests,
 };
+use crate::packages::PackageMetadata;
 use crate::recording::Recording;
+use crate::report::Inventory;
 use crate::resolve::patterns::{Patterns, parse_file};
 use crate::resolve::presets::Preset;
 use crate::resolve::{Listed, Options, Probed, resolve};
@@ -26,9 +29,8 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-const IMAGE: &str = "image.tar";
+pub const IMAGE: &str = "image.tar";
 const DOCKERFILE: &str = "Dockerfile";
-const FILES: &str = "files.txt";
 
 /// Where the outputs go.
 pub struct Outputs {
@@ -50,6 +52,8 @@ pub struct Shipped {
     pub manifest: Manifest,
     /// The tarball.
     pub layer: LayerSummary,
+    /// The packages, where artifacts were written.
+    pub inventory: Option<Inventory>,
     /// How many different losses were told.
     pub lost: usize,
 }
@@ -70,7 +74,7 @@ impl Outputs {
                 artifacts.display()
             )
         })?;
-        for name in [IMAGE, DOCKERFILE, FILES] {
+        for name in artifact_names() {
             Output::create(&artifacts.join(name))?;
         }
         if !self.rootfs_is_a_file() {
@@ -85,8 +89,8 @@ impl Outputs {
     /// All of them.
     pub fn files(&self) -> Vec<PathBuf> {
         let artifacts = self.artifacts.iter();
-        let beside = artifacts
-            .flat_map(|artifacts| [IMAGE, DOCKERFILE, FILES].map(|name| artifacts.join(name)));
+        let beside =
+            artifacts.flat_map(|artifacts| artifact_names().map(|name| artifacts.join(name)));
         std::iter::once(self.rootfs.clone()).chain(beside).collect()
     }
 
@@ -121,6 +125,10 @@ impl Outputs {
     }
 }
 
+fn artifact_names() -> impl Iterator<Item = &'static str> {
+    [IMAGE, DOCKERFILE].into_iter().chain(artifacts::NAMES)
+}
+
 /// A file of this machine as seen from an image's root; `None` where it lies outside.
 fn path_below(root: &Path, file: &Path) -> Option<ImagePath> {
     let file = std::path::absolute(file).ok()?;
@@ -140,6 +148,7 @@ pub fn ship(
     recording: &Recording,
     options: Options,
     outputs: &Outputs,
+    traced: &Traced,
 ) -> Result<Shipped> {
     let options = Options {
         own: [outputs.own(root), options.own].concat(),
@@ -158,8 +167,12 @@ pub fn ship(
         tracing::info!("{hint}");
     }
     let mut rootfs = Output::create(&outputs.rootfs)?;
-    let layer = write_layer(fs, &manifest, &mut rootfs)
-        .with_context(|| format!("cannot write {}", outputs.rootfs.display()))?;
+    let written = match outputs.artifacts {
+        Some(_) => write_layer_with_digests(fs, &manifest, &mut rootfs),
+        None => write_layer(fs, &manifest, &mut rootfs).map(|layer| (layer, Digests::new())),
+    };
+    let (layer, digests) =
+        written.with_context(|| format!("cannot write {}", outputs.rootfs.display()))?;
     rootfs.commit()?;
     tell(&layer.losses);
     if layer.sparse_entries > 0 {
@@ -170,14 +183,24 @@ pub fn ship(
             layer.sparse_entries
         );
     }
-    let lost_of_artifacts = match &outputs.artifacts {
-        Some(artifacts) => write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?,
-        None => 0,
-    };
-    let lost = manifest.losses.len() + layer.losses.len() + lost_of_artifacts + changed;
+    let mut inventory = None;
+    let mut lost = manifest.losses.len() + layer.losses.len() + changed;
+    if let Some(artifacts) = &outputs.artifacts {
+        lost += write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?;
+        let made = Made {
+            fs,
+            recording,
+            traced,
+            manifest: &manifest,
+            layer: &layer,
+            digests: &digests,
+        };
+        inventory = Some(write_tellers(&made, outputs, artifacts)?);
+    }
     Ok(Shipped {
         manifest,
         layer,
+        inventory,
         lost,
     })
 }
@@ -199,7 +222,10 @@ fn write_artifacts(
     let (dockerfile, losses) = dockerfile_with_losses(&config, &rootfs_name.to_string_lossy());
     tell(&losses);
     write_whole(&artifacts.join(DOCKERFILE), &dockerfile)?;
-    write_whole(&artifacts.join(FILES), &file_list(fs, manifest, FILES))?;
+    write_whole(
+        &artifacts.join(artifacts::FILES),
+        &file_list(fs, manifest, artifacts::FILES),
+    )?;
 
     let mut tarball = File::open(&outputs.rootfs)
         .with_context(|| format!("cannot read {} again", outputs.rootfs.display()))?;
@@ -329,6 +355,11 @@ pub fn options(select: &SelectArgs, root: &Path) -> Result<Options> {
                 })
             })
             .collect::<Result<_>>()?,
+        package_metadata: match select.keep_package_metadata {
+            PackageMetadataName::Auto => PackageMetadata::Auto,
+            PackageMetadataName::Full => PackageMetadata::Full,
+            PackageMetadataName::Off => PackageMetadata::Off,
+        },
         mounts: mounts(root)?,
         ..Options::default()
     })
@@ -363,21 +394,4 @@ fn mounts(root: &Path) -> Result<Mounts> {
 
 fn bytes_of(words: &[OsString]) -> Vec<Vec<u8>> {
     words.iter().map(|word| word.as_bytes().to_vec()).collect()
-}
-
-/// The closing line of a run.
-pub fn summary(outputs: &Outputs, shipped: &Shipped) -> String {
-    let artifacts = outputs.artifacts.as_ref();
-    let image = artifacts.map_or_else(|| outputs.rootfs.clone(), |artifacts| artifacts.join(IMAGE));
-    format!(
-        "{} entries, {} in {}",
-        shipped.layer.entries,
-        megabytes(shipped.layer.content_bytes),
-        image.display()
-    )
-}
-
-/// Decimal, as `docker images` shows sizes.
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
 }

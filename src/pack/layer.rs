@@ -5,6 +5,7 @@
 //! make ourselves carries the epoch as its time.
 
 use super::PackError;
+use super::digests::{Content, Digester, Digests};
 use super::header::EntryHeader;
 use super::pax::Records;
 use super::sparse::{self, SparseMap};
@@ -52,7 +53,29 @@ pub fn write_layer(
     manifest: &Manifest,
     out: &mut dyn Write,
 ) -> Result<LayerSummary, PackError> {
+    write(fs, manifest, Digester::default(), out).map(|(summary, _)| summary)
+}
+
+/// [`write_layer`], and the digest of each regular file that was written.
+///
+/// # Errors
+/// As [`write_layer`].
+pub fn write_layer_with_digests(
+    fs: &dyn ImageFs,
+    manifest: &Manifest,
+    out: &mut dyn Write,
+) -> Result<(LayerSummary, Digests), PackError> {
+    write(fs, manifest, Digester::wanted(true), out)
+}
+
+fn write(
+    fs: &dyn ImageFs,
+    manifest: &Manifest,
+    digester: Digester,
+    out: &mut dyn Write,
+) -> Result<(LayerSummary, Digests), PackError> {
     let mut layer = Layer {
+        digester,
         fs,
         stream: Stream::new(out),
         first_links: BTreeMap::new(),
@@ -66,10 +89,11 @@ pub fn write_layer(
     }
     let mut summary = layer.summary;
     (summary.tar_bytes, summary.sha256) = layer.stream.finish().map_err(PackError::writing)?;
-    Ok(summary)
+    Ok((summary, layer.digester.into_digests()))
 }
 
 struct Layer<'a> {
+    digester: Digester,
     fs: &'a dyn ImageFs,
     stream: Stream<'a>,
     /// The name in the archive of the first link to each (device, inode).
@@ -92,6 +116,19 @@ impl Layer<'_> {
                 let mut header = EntryHeader::directory(&name, *mode);
                 (header.uid, header.gid) = (*uid, *gid);
                 self.write_header(&header)
+            }
+            Source::Bytes { mode, content } => {
+                let name = archive_name(path, FileKind::Regular);
+                let header = EntryHeader::file(&name, *mode, content.len() as u64);
+                self.write_header(&header)?;
+                self.summary.content_bytes += content.len() as u64;
+                let mut digest = self.digester.begin();
+                digest.add(content);
+                self.digester.finish(path, digest);
+                self.stream
+                    .write_all(content)
+                    .and_then(|()| self.stream.pad())
+                    .map_err(PackError::writing)
             }
             Source::Image => {
                 let meta = match entry.meta {
@@ -136,6 +173,7 @@ impl Layer<'_> {
         {
             header.kind = EntryType::Link;
             header.link = Some(&first);
+            self.digester.link(path, &first);
             return self.write_header(&header);
         }
         match meta.kind {
@@ -197,8 +235,10 @@ impl Layer<'_> {
         let Some(map) = sparse_map(path, meta, file.as_ref())? else {
             header.size = size;
             self.write_header(&header)?;
-            self.copy(path, file.as_ref(), 0, size)?;
+            let mut content = self.digester.begin();
+            self.copy(path, file.as_ref(), (0, size), &mut content)?;
             self.stream.pad().map_err(PackError::writing)?;
+            self.digester.finish(path, content);
             return Ok(true);
         };
         self.summary.sparse_entries += 1;
@@ -209,10 +249,16 @@ impl Layer<'_> {
         self.stream
             .write_all(&map.encode())
             .map_err(PackError::writing)?;
+        let mut content = self.digester.begin();
+        let mut end = 0;
         for (offset, length) in map.runs() {
-            self.copy(path, file.as_ref(), *offset, *length)?;
+            content.add_zeros(offset - end);
+            self.copy(path, file.as_ref(), (*offset, *length), &mut content)?;
+            end = offset + length;
         }
+        content.add_zeros(size - end);
         self.stream.pad().map_err(PackError::writing)?;
+        self.digester.finish(path, content);
         Ok(true)
     }
 
@@ -220,8 +266,8 @@ impl Layer<'_> {
         &mut self,
         path: &ImagePath,
         file: &dyn ReadAt,
-        offset: u64,
-        length: u64,
+        (offset, length): (u64, u64),
+        content: &mut Content,
     ) -> Result<(), PackError> {
         let mut done = 0;
         while done < length {
@@ -237,6 +283,7 @@ impl Layer<'_> {
                     found: offset + done,
                 });
             }
+            content.add(&chunk[..read]);
             self.stream
                 .write_all(&chunk[..read])
                 .map_err(PackError::writing)?;

@@ -4,6 +4,7 @@
 mod acl;
 mod dense;
 mod descriptor;
+mod digests;
 mod header;
 mod layer_source;
 mod pax;
@@ -25,11 +26,13 @@ pub mod output;
 pub use change::{ChangeError, change};
 pub use config::{Health, ImageConfig, looks_like_secret};
 pub use descriptor::descriptor_of;
+pub use digests::Digests;
 pub use dockerfile::{dockerfile, dockerfile_with_losses};
 pub use inspect::{InspectError, parse_image_config};
-pub use layer::{LayerSummary, write_layer};
+pub use layer::{LayerSummary, write_layer, write_layer_with_digests};
 pub use oci::{ImageSummary, write_image};
 pub use output::{Output, OutputError};
+pub use rfc3339::rfc3339;
 
 use crate::image_path::ImagePath;
 use sha2::{Digest, Sha256};

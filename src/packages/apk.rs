@@ -3,10 +3,14 @@
 use super::{Installed, Manager, Package, read, text};
 use crate::image_fs::ImageFs;
 use crate::image_path::ImagePath;
+use std::collections::BTreeSet;
 
-/// The installed packages and their files. apk 3 moves the database below `/usr`.
+/// apk 3 moves the database below `/usr`.
+pub(super) const PLACES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
+
+/// The installed packages and their files.
 pub(super) fn installed(fs: &dyn ImageFs, problems: &mut Vec<String>) -> Vec<Installed> {
-    ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"]
+    PLACES
         .iter()
         .filter_map(ImagePath::new)
         .find_map(|path| read(fs, &path, problems))
@@ -28,6 +32,10 @@ fn parse(database: &[u8]) -> Vec<Installed> {
             b"P:" => current.package.name = text(value),
             b"V:" => current.package.version = text(value),
             b"A:" => current.package.arch = text(value),
+            b"o:" => current.package.source = text(value),
+            b"I:" => current.package.size = text(value).parse().unwrap_or_default(),
+            b"L:" => current.package.license = text(value),
+            b"m:" => current.package.maintainer = text(value),
             b"F:" => {
                 if let Some(path) = ImagePath::root().join(value) {
                     directory = path.clone();
@@ -40,17 +48,51 @@ fn parse(database: &[u8]) -> Vec<Installed> {
     }
     found.push(current);
     found.retain(|installed| !installed.package.name.is_empty());
+    for Installed { package, .. } in &mut found {
+        // All packages of one source have its version.
+        if !package.source.is_empty() {
+            package.source_version.clone_from(&package.version);
+        }
+    }
     found
+}
+
+/// The database with these packages alone, with their files or without.
+pub(super) fn reduced(database: &[u8], packages: &BTreeSet<&Package>, files: bool) -> Vec<u8> {
+    let mut reduced = Vec::new();
+    let mut paragraph: Vec<&[u8]> = Vec::new();
+    let lines = database.split(|byte| *byte == b'\n');
+    for line in lines.chain([&b""[..]]) {
+        if !line.is_empty() {
+            paragraph.push(line);
+            continue;
+        }
+        let field = |key: &[u8]| {
+            let value = paragraph.iter().find_map(|line| line.strip_prefix(key));
+            value.map(text).unwrap_or_default()
+        };
+        let (name, version) = (field(b"P:"), field(b"V:"));
+        let is_kept = packages.iter().any(|package| {
+            package.manager == Manager::Apk && package.name == name && package.version == version
+        });
+        if is_kept {
+            // The lines on files: directory, its mode; file, its mode, its checksum.
+            let is_of_files =
+                |line: &[u8]| matches!(line, [b'F' | b'M' | b'R' | b'a' | b'Z', b':', ..]);
+            for line in paragraph.iter().filter(|line| files || !is_of_files(line)) {
+                reduced.extend_from_slice(line);
+                reduced.push(b'\n');
+            }
+            reduced.push(b'\n');
+        }
+        paragraph.clear();
+    }
+    reduced
 }
 
 fn empty() -> Installed {
     Installed {
-        package: Package {
-            name: String::new(),
-            version: String::new(),
-            arch: String::new(),
-            manager: Manager::Apk,
-        },
+        package: Package::named(Manager::Apk, String::new()),
         paths: Vec::new(),
     }
 }

@@ -3,7 +3,11 @@
 
 mod apk;
 mod dpkg;
+mod language;
+mod metadata;
+mod rpm;
 mod text;
+mod zip;
 
 use crate::image_fs::{ImageFs, walk};
 use crate::image_path::ImagePath;
@@ -11,6 +15,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 
+pub use language::{Ecosystem, LanguagePackage, language_packages};
+pub use metadata::{MetadataFiles, PackageMetadata, RELEASE_FILES, owning};
 pub use text::packages_text;
 
 /// Beyond this a database file is not read: the largest seen is a tenth of it.
@@ -23,6 +29,8 @@ pub enum Manager {
     Apk,
     /// Debian's.
     Dpkg,
+    /// That of Fedora, RHEL, SUSE and their like.
+    Rpm,
 }
 
 impl fmt::Display for Manager {
@@ -30,6 +38,7 @@ impl fmt::Display for Manager {
         f.write_str(match self {
             Self::Apk => "apk",
             Self::Dpkg => "dpkg",
+            Self::Rpm => "rpm",
         })
     }
 }
@@ -45,6 +54,32 @@ pub struct Package {
     pub arch: String,
     /// Whose database it is in.
     pub manager: Manager,
+    /// The source package it was built from.
+    pub source: String,
+    /// Version of the source package.
+    pub source_version: String,
+    /// As the database spells it: rpm and apk mostly have an SPDX expression, dpkg has none.
+    pub license: String,
+    /// Name and address of who answers for it.
+    pub maintainer: String,
+    /// Bytes that it takes when it is installed, as its maker counted them.
+    pub size: u64,
+}
+
+impl Package {
+    fn named(manager: Manager, name: String) -> Self {
+        Self {
+            name,
+            version: String::new(),
+            arch: String::new(),
+            manager,
+            source: String::new(),
+            source_version: String::new(),
+            license: String::new(),
+            maintainer: String::new(),
+            size: 0,
+        }
+    }
 }
 
 /// A package as a database tells of it, and the paths it owns, files and directories.
@@ -76,11 +111,8 @@ const MERGED: [&str; 7] = [
     "/usr/sbin",
 ];
 
-/// Where rpm keeps a database that is not read.
-const RPM: [&str; 2] = ["/var/lib/rpm", "/usr/lib/sysimage/rpm"];
-
 impl Owners {
-    /// Reads the databases of dpkg and apk. One that is absent owns nothing; one that cannot be
+    /// Reads the databases of dpkg, apk and rpm. One that is absent owns nothing; one that cannot be
     /// read is told by [`Owners::problems`].
     pub fn load(fs: &dyn ImageFs) -> Self {
         let mut owners = Self {
@@ -92,10 +124,11 @@ impl Owners {
                 owners.add(installed);
             }
         }
-        owners.unread_database = RPM
-            .iter()
-            .filter_map(ImagePath::new)
-            .any(|place| fs.lstat(&place).is_ok());
+        let found = rpm::installed(fs, &mut owners.problems);
+        owners.unread_database = found.is_none() && rpm::has_place(fs);
+        for installed in found.into_iter().flatten() {
+            owners.add(installed);
+        }
         owners
     }
 
@@ -109,8 +142,12 @@ impl Owners {
     }
 
     /// The package that owns a file or a directory, by its physical path or by the one a
-    /// database has. Of a shared directory the first package.
+    /// database has. Of a shared directory the first package. A merged directory's old name,
+    /// which is a symlink, is nobody's: to the databases it is a directory of many.
     pub fn package_of(&self, path: &ImagePath) -> Option<&Package> {
+        if self.aliases.iter().any(|(alias, _)| alias == path) {
+            return None;
+        }
         let index = self.by_path.get(path).or_else(|| {
             let physical = self.physical(path)?;
             self.by_path.get(&physical)
@@ -128,7 +165,8 @@ impl Owners {
         &self.problems
     }
 
-    /// Whether the image has a package database of a kind that is not read (rpm's).
+    /// Whether the image has a package database that is not read: rpm's over
+    /// Berkeley DB, or a damaged one.
     pub fn has_unread_database(&self) -> bool {
         self.unread_database
     }
@@ -186,8 +224,12 @@ fn unreadable(path: &ImagePath, error: &io::Error) -> String {
     )
 }
 
+/// A field of a database: as it is where it is one line of text, else escaped.
 fn text(bytes: &[u8]) -> String {
-    bytes.escape_ascii().to_string()
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains(char::is_control) => text.to_owned(),
+        _ => bytes.escape_ascii().to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -67,6 +67,34 @@ fn dpkg_lists_name_the_owner_with_version_and_architecture() {
 }
 
 #[test]
+fn a_source_package_is_known_by_name_and_version() {
+    let source = |fs: MemFs, of: &str| {
+        let owners = Owners::load(&fs);
+        let package = owners.package_of(&path(of)).expect("owned").clone();
+        let Package {
+            source,
+            source_version,
+            license,
+            maintainer,
+            size,
+            ..
+        } = package;
+        format!("{source}|{source_version}|{license}|{maintainer}|{size}")
+    };
+    let status = "Package: a\nVersion: 1+b1\nSource: src (1)\nMaintainer: J\u{f6} <j@x>\nInstalled-Size: 2\n\n\
+                  Package: b\nVersion: 2\n";
+    let dpkg = MemFs::new()
+        .file("/var/lib/dpkg/status", status)
+        .file("/var/lib/dpkg/info/a.list", "/a\n")
+        .file("/var/lib/dpkg/info/b.list", "/b\n");
+    assert_eq!(source(dpkg.clone(), "/a"), "src|1||J\u{f6} <j@x>|2048");
+    assert_eq!(source(dpkg, "/b"), "b|2|||0");
+    let apk = "P:ssl_client\nV:1.36-r2\no:busybox\nL:GPL-2.0-only\nm:N <n@x>\nI:9\nF:\nR:x\n";
+    let apk = MemFs::new().file("/lib/apk/db/installed", apk);
+    assert_eq!(source(apk, "/x"), "busybox|1.36-r2|GPL-2.0-only|N <n@x>|9");
+}
+
+#[test]
 fn a_merged_usr_makes_both_names_one() {
     let owners = Owners::load(&debian());
     assert_eq!(owner(&owners, "/usr/bin/bash"), owner(&owners, "/bin/bash"));
@@ -75,6 +103,11 @@ fn a_merged_usr_makes_both_names_one() {
         told("libc6", "2.36-9+deb12u9", "amd64")
     );
     assert_eq!(owner(&owners, "/bin/bashful"), None);
+    assert_eq!(
+        owner(&owners, "/usr/bin"),
+        owner(&owners, "/usr/share/doc/bash")
+    );
+    assert_eq!(owner(&owners, "/bin"), None);
 }
 
 #[test]

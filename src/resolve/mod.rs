@@ -8,7 +8,7 @@ mod include;
 pub mod list;
 mod listed;
 mod loader;
-/// The mount table.
+mod metadata;
 /// Globs over absolute paths.
 pub mod patterns;
 mod plan;
@@ -25,6 +25,7 @@ use crate::image_fs::{FileKind, FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Manifest, Reason};
 use crate::mounts::Mounts;
+use crate::packages::PackageMetadata;
 use crate::recording::Recording;
 use cache::CachedFs;
 use closure::Closures;
@@ -80,6 +81,8 @@ pub struct Options {
     pub own: Vec<ImagePath>,
     /// The mount table that the application saw.
     pub mounts: Mounts,
+    /// `--keep-package-metadata`.
+    pub package_metadata: PackageMetadata,
     /// When the trace began; `None` where nothing was traced.
     pub started: Option<FileTime>,
     /// Whether `/proc`, `/sys`, `/dev`, `/var/lib/docker` and the marks of container engines
@@ -99,6 +102,7 @@ impl Default for Options {
             include_mounts: Vec::new(),
             own: Vec::new(),
             mounts: Mounts::none(),
+            package_metadata: PackageMetadata::default(),
             started: None,
             builtin_exclusions: true,
         }
@@ -146,6 +150,7 @@ fn resolve_with(
         programs.run(&mut plan);
     }
     take_what_every_image_has(&mut plan, recording);
+    metadata::take_package_metadata(&mut plan, options);
     programs.tell_missing(&mut plan);
     for (preset, why) in presets::suggest(&plan, recording, &options.presets) {
         plan.hint(format!("--preset {} may be needed: {why}", preset.name()));

@@ -161,6 +161,11 @@ impl<'a> Plan<'a> {
             .insert(path.clone(), Exclusion::Unreadable(error));
     }
 
+    /// What is found out in more than one place and happened once.
+    pub(super) fn lose_once(&mut self, what: &str) {
+        self.losses.entry(what.to_owned()).or_insert(1);
+    }
+
     pub(super) fn lose(&mut self, what: String) {
         *self.losses.entry(what).or_default() += 1;
     }
@@ -213,6 +218,24 @@ impl<'a> Plan<'a> {
             }
             self.enter(made, made_directory(mode, 0, 0), Reason::Always);
         }
+    }
+
+    /// Adds a file of our own making, unless the image has one there or something forbids it.
+    pub(super) fn make_file(&mut self, path: &ImagePath, content: Vec<u8>, reason: Reason) {
+        let verdict = self.rules.judge(path, FileKind::Regular, false);
+        if verdict != Verdict::Ship || self.contains(path) {
+            return;
+        }
+        let entry = Entry {
+            kind: FileKind::Regular,
+            meta: None,
+            source: Source::Bytes {
+                mode: 0o644,
+                content,
+            },
+            reasons: Vec::new(),
+        };
+        self.enter(path, entry, reason);
     }
 
     fn miss(&mut self, walk: &Walk, spelled: &ImagePath, errno: Errno, included: bool) {

@@ -179,7 +179,7 @@ pub(super) fn take_listings(plan: &mut Plan, listings: &Listings, options: &Opti
         _ => Owners::default(),
     };
     for problem in owners.problems() {
-        plan.lose(problem.clone());
+        plan.lose_once(problem);
     }
     let (taken, left): (Vec<_>, Vec<_>) = listings.iter().partition(|(directory, programs)| {
         let own = |program: &Option<ImagePath>| {

@@ -320,3 +320,54 @@ fn a_writer_that_fails_at_any_byte_fails_the_layer() {
     }
     assert!(write_layer(&fs, &manifest, &mut Full(bytes.len())).is_ok());
 }
+
+#[test]
+fn a_file_of_our_own_making_is_roots_and_as_old_as_the_epoch() {
+    let mut manifest = manifest_of(&MemFs::new());
+    let entry = Entry {
+        kind: FileKind::Regular,
+        meta: None,
+        source: Source::Bytes {
+            mode: 0o644,
+            content: b"made".to_vec(),
+        },
+        reasons: vec![Reason::PackageMetadata],
+    };
+    manifest.entries.insert(path("/made"), entry);
+    let (bytes, summary) = packed(&MemFs::new(), &manifest);
+    assert_eq!((summary.entries, summary.content_bytes), (2, 4));
+    assert_eq!(manifest.content_size(), 4);
+    let mut archive = tar::Archive::new(bytes.as_slice());
+    let mut made = archive
+        .entries()
+        .expect("entries")
+        .nth(1)
+        .expect("two")
+        .expect("read");
+    let header = made.header();
+    let told = (header.mode(), header.uid(), header.gid(), header.mtime());
+    assert_eq!(told.0.expect("mode"), 0o644);
+    assert_eq!(
+        (told.1.ok(), told.2.ok(), told.3.ok()),
+        (Some(0), Some(0), Some(0))
+    );
+    let mut content = String::new();
+    made.read_to_string(&mut content).expect("read");
+    assert_eq!(content, "made");
+}
+
+#[test]
+fn digests_are_those_of_the_content_with_holes_and_links_written_out() {
+    let fs = MemFs::new()
+        .file("/a", "abc")
+        .file("/b", "abc")
+        .with_meta("/a", |meta| (meta.ino, meta.nlink) = (77, 2))
+        .with_meta("/b", |meta| (meta.ino, meta.nlink) = (77, 2))
+        .symlink("/c", "a");
+    let (summary, digests) =
+        write_layer_with_digests(&fs, &manifest_of(&fs), &mut Vec::new()).expect("packed");
+    let expected: [u8; 32] = Sha256::digest(b"abc").into();
+    let found: Vec<_> = digests.into_iter().collect();
+    assert_eq!(found, [(path("/a"), expected), (path("/b"), expected)]);
+    assert_eq!(summary.content_bytes, 3);
+}

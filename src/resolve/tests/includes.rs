@@ -176,3 +176,46 @@ fn an_included_socket_stays_out() {
     let manifest = including(fs, &["/srv"]).resolve();
     assert_eq!(shipped(&manifest), ["/srv"]);
 }
+
+const STATUS_D: &str = "/var/lib/dpkg/status.d/app";
+
+fn packaged() -> Case {
+    let fs = MemFs::new()
+        .file("/opt/app", "")
+        .file("/usr/lib/os-release", "ID=debian\n")
+        .symlink("/etc/os-release", "../usr/lib/os-release")
+        .file("/var/lib/dpkg/status", "Package: app\nVersion: 1\n")
+        .file("/var/lib/dpkg/info/app.list", "/opt/app\n");
+    Case::new(fs)
+        .opens("/opt/app")
+        .options(|options| options.package_metadata = PackageMetadata::Auto)
+}
+
+#[test]
+fn package_metadata_is_made_with_its_directories_and_the_release_follows_its_link() {
+    let manifest = packaged().resolve();
+    let made = entry(&manifest, STATUS_D);
+    assert_eq!(made.reasons, [Reason::PackageMetadata]);
+    let content = b"Package: app\nVersion: 1\n".to_vec();
+    let mode = 0o644;
+    assert_eq!(made.source, Source::Bytes { mode, content });
+    assert_eq!(
+        entry(&manifest, "/var/lib/dpkg/status.d").source,
+        empty(0o755)
+    );
+    assert_eq!(entry(&manifest, "/var/lib/dpkg").source, Source::Image);
+    entry(&manifest, "/etc/os-release");
+    entry(&manifest, "/usr/lib/os-release");
+    assert_eq!(excluded(&manifest, "/etc/lsb-release"), None);
+}
+
+#[test]
+fn package_metadata_stays_out_where_the_user_or_a_mount_forbids_it() {
+    let excluded = |options: &mut Options| options.exclude = patterns(&["/var/lib/dpkg"]);
+    let manifest = packaged().options(excluded).resolve();
+    assert!(!manifest.entries.contains_key(&path(STATUS_D)));
+    let mounts = "1 0 0:1 / / rw - overlay o rw\n2 1 0:2 / /var/lib rw - ext4 d rw\n";
+    let mut case = packaged().mounts(mounts);
+    case.fs = case.fs.file("/.dockerenv", "");
+    assert!(!case.resolve().entries.contains_key(&path(STATUS_D)));
+}

@@ -89,6 +89,18 @@ fn any_scene() -> impl Strategy<Value = Scene> {
         )
 }
 
+/// Whether there could have been a file here when all else was as it is.
+fn could_be_a_file(case: &Case, place: &ImagePath) -> bool {
+    let kind = |path: &ImagePath| case.fs.lstat(path).map(|meta| meta.kind).ok();
+    let mut above = std::iter::successors(place.parent(), ImagePath::parent);
+    let lies_in_directories =
+        above.all(|parent| kind(&parent).is_none_or(|kind| kind == FileKind::Directory));
+    let mut others = case.recording.originals.keys();
+    lies_in_directories
+        && kind(place) != Some(FileKind::Directory)
+        && !others.any(|other| other.is_at_or_below(place) || place.is_at_or_below(other))
+}
+
 fn case(scene: &Scene) -> Case {
     let accesses = [
         Access::PROBE,
@@ -105,7 +117,9 @@ fn case(scene: &Scene) -> Case {
         case = case.created(name);
     }
     for name in &scene.kept {
-        case = case.kept(name, "was");
+        if could_be_a_file(&case, &path(name)) {
+            case = case.kept(name, "was");
+        }
     }
     let mut table = "1 0 0:1 / / rw - overlay o rw\n".to_owned();
     for (number, point) in scene.mounts.iter().enumerate() {

@@ -1,0 +1,108 @@
+//! Chains of reasons, and remedies.
+
+use super::super::testing::{item, opened, path, report};
+use super::*;
+use crate::image_fs::FileKind;
+use crate::report::model::PackageItem;
+
+fn chain(explanation: &Explanation) -> Vec<String> {
+    let steps = explanation.chain.iter();
+    steps
+        .map(|step| format!("{}: {}", step.path, words::reason(&step.reason)))
+        .collect()
+}
+
+#[test]
+fn the_chain_goes_down_to_the_process_by_the_shortest_way() {
+    let libm = item(
+        "/lib/libm.so",
+        &[
+            Reason::NeededBy(path("/lib/libx.so")),
+            Reason::NeededBy(path("/bin/app")),
+        ],
+    );
+    let libx = item("/lib/libx.so", &[Reason::NeededBy(path("/bin/other"))]);
+    let other = item("/bin/other", &[Reason::InterpreterOf(path("/s"))]);
+    let script = item("/s", &[opened()]);
+    let app = item("/bin/app", &[Reason::Executed]);
+    let report = report(vec![libm, libx, other, script, app], &[]);
+    let explanation = Index::new(&report).explain(&path("/lib/libm.so"));
+    assert!(explanation.kept);
+    assert_eq!(
+        chain(&explanation),
+        [
+            "/lib/libm.so: library that /bin/app needs",
+            "/bin/app: started as a program"
+        ]
+    );
+    assert_eq!(explanation.other_reasons, 1);
+    let explanation = Index::new(&report).explain(&path("/bin/other"));
+    assert_eq!(
+        chain(&explanation)[1],
+        "/s: opened, first by /bin/app (openat, process 7)"
+    );
+}
+
+#[test]
+fn reasons_in_a_circle_or_of_what_is_gone_end() {
+    let a = item("/a", &[Reason::LinkTo(path("/b"))]);
+    let b = item(
+        "/b",
+        &[
+            Reason::ParentOf(path("/a")),
+            Reason::ParentOf(path("/gone")),
+        ],
+    );
+    let report = report(vec![a, b], &[]);
+    let explanation = Index::new(&report).explain(&path("/a"));
+    assert_eq!(chain(&explanation)[1], "/b: directory above /gone");
+}
+
+#[test]
+fn a_path_through_symlinks_is_its_entry() {
+    let mut link = item("/lib", &[Reason::Always]);
+    link.kind = FileKind::Symlink;
+    link.target = Some(ByteString(b"./usr//lib".to_vec()));
+    let mut file = item("/usr/lib/x", &[opened()]);
+    file.package = Some(0);
+    let mut endless = item("/loop", &[opened()]);
+    endless.target = Some(ByteString(b"/loop".to_vec()));
+    let mut report = report(vec![link, file, endless], &[]);
+    report.packages.push(PackageItem {
+        name: "x".to_owned(),
+        version: "1".to_owned(),
+        ..PackageItem::default()
+    });
+    let index = Index::new(&report);
+    let explanation = index.explain(&path("/lib/../lib/x"));
+    assert_eq!(explanation.entry, path("/usr/lib/x"));
+    assert_eq!(explanation.package.as_deref(), Some("x 1"));
+    assert_eq!(index.explain(&path("/lib")).entry, path("/lib"));
+    assert!(!index.explain(&path("/loop/y")).kept);
+}
+
+#[test]
+fn what_is_left_out_has_its_reason_or_that_of_what_it_lies_in_and_a_remedy() {
+    let report = report(
+        vec![],
+        &[
+            ("/data", Exclusion::Mount("ext4".to_owned())),
+            ("/data/made", Exclusion::Created),
+            ("/etc/d", Exclusion::ListedOnly),
+            ("/gone", Exclusion::Vanished),
+        ],
+    );
+    let index = Index::new(&report);
+    let told = |at: &str| {
+        let explanation = index.explain(&path(at));
+        assert!(!explanation.kept && explanation.chain.is_empty());
+        (explanation.excluded, explanation.remedy.unwrap_or_default())
+    };
+    assert_eq!(told("/data/x").0, Some(Exclusion::Mount("ext4".to_owned())));
+    assert!(told("/data/x").1.contains("--include-mount /data/x"));
+    assert_eq!(told("/data/made/x").0, Some(Exclusion::Created));
+    assert_eq!(told("/etc/d/x").0, Some(Exclusion::ListedOnly));
+    assert_eq!(told("/etc/d/deep/x").0, None);
+    assert_eq!(told("/gone/x").0, None);
+    assert!(told("/etc/d/deep/x").1.contains("nothing used it"));
+}
