@@ -269,7 +269,7 @@ fn a_file_that_may_not_be_read_and_unreadable_attributes_are_losses() {
 fn holes_are_neither_read_nor_written() {
     let fs = OddFs {
         pretended: 1 << 40,
-        runs: vec![(1 << 30, 5000)],
+        runs: vec![(1 << 30, 5120)],
         open: None,
     };
     let (bytes, summary) = packed(&fs, &manifest_of_one_file());
@@ -285,7 +285,6 @@ fn holes_are_neither_read_nor_written() {
     assert_eq!(entry.path_bytes().as_ref(), b"GNUSparseFile.0/f");
     let mut stored = Vec::new();
     entry.read_to_end(&mut stored).expect("read");
-    // Whole blocks.
     assert!(stored.starts_with(b"2\n1073741824\n5120\n1099511627776\n0\n"));
     assert_eq!(&stored[512..], [b'd'; 5120]);
 }
