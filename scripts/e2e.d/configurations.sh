@@ -23,7 +23,10 @@ configure() {
       [ "$capless" = yes ] || options+=(--user "$user")
       ;;
     no-new-privs) options=(--security-opt no-new-privileges) ;;
-    read-only) options=(--read-only --tmpfs /tmp) ;;
+    read-only)
+      [ "$read_only" = yes ] || skip 'it writes into its image'
+      options=(--read-only --tmpfs /tmp)
+      ;;
     rootless)
       containers=podman_as_user
       # Rootless podman asks for more than an ordinary user's hard limits otherwise.

@@ -13,6 +13,7 @@
 #   user=UID:GID       an ordinary user as whom it works too
 #   capless=yes        it works as root without any capability
 #   docker_options=(…) further options for Docker's containers (health checks, which podman leaves to systemd)
+#   read_only=no       it writes where a tmpfs would hide what it needs
 #   writable=(…)       where it must write, when its user or its file system would not allow it
 #   plainly=no         it gives other answers where a container has other options
 #   explained=(…)      patterns 'CONFIGURATION PATH', with the reason as a comment: what full privileges
@@ -30,7 +31,7 @@ step() { echo "$1" >"$directory/step"; }
 # load_case NAME: its settings and functions.
 load_case() {
   packages=() changes=() docker_options=() absent=() writable=() explained=() gains=() gains_in=() tracing=()
-  port=8080 ends=stopped patience=60 status=0 user='' capless=no from_scratch=no plainly=yes
+  port=8080 ends=stopped patience=60 status=0 user='' capless=no read_only=yes from_scratch=no plainly=yes
   compare_traced() { :; }
   further_checks() { :; }
   # shellcheck source=/dev/null

@@ -4,7 +4,8 @@
 packages=(bind9)
 entrypoint=(/usr/sbin/named -g -4 -u bind -t /srv/jail -c /etc/named.conf)
 port=5353
-writable=(/srv/jail/run /srv/jail/var/cache/bind)
+# Its working directory must be its own, which no tmpfs is.
+read_only=no
 absent=(/usr/bin/perl /usr/bin/dpkg /srv/jail/etc/unused.zone)
 
 build() {
