@@ -125,6 +125,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "tracer",
             "recorder",
             "journal",
+            "event",
             "past",
             "resolve",
             "pack",
