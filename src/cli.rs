@@ -2,6 +2,7 @@
 
 mod elf;
 mod image;
+mod manual;
 mod names;
 mod report;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 pub use elf::ElfArgs;
 pub use image::{ImageArgs, ImageOnlyArgs};
+pub use manual::{CompletionsArgs, ManArgs};
 pub use names::{
     CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName, ProbedName,
     VisitorsName,
@@ -47,7 +49,7 @@ pub enum Command {
     Exec(ExecArgs),
     /// Ask the trace that runs in this container what it has seen, or have it pack or stop
     Ctl(CtlArgs),
-    /// Pack from file lists, without running anything
+    /// Pack from file lists or journals, without running anything
     Pack(PackArgs),
     /// Make a loadable image from a root file system tarball, on any machine
     Image(ImageOnlyArgs),
@@ -95,6 +97,9 @@ pub struct RunArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub select: SelectArgs,
+    /// Write down what is seen while it runs, so that it outlives micropacker; none: do not
+    #[arg(long, value_name = "FILE", env = "MICROPACKER_JOURNAL")]
+    pub journal: Option<PathBuf>,
     /// How long the application may take to end after the signal was passed on
     #[arg(long, value_name = "SECONDS", env = "MICROPACKER_STOP_TIMEOUT")]
     pub stop_timeout: Option<u64>,
@@ -244,9 +249,17 @@ pub const DEFAULT_ELF: &str = "/bin/sh";
 /// Options of `pack`.
 #[derive(Debug, Args)]
 pub struct PackArgs {
-    /// A list of files, one path a line, or a report.json
-    #[arg(short, long = "input", value_name = "FILE", required = true)]
+    /// A list of files, one path a line, a report.json or a journal
+    #[arg(
+        short,
+        long = "input",
+        value_name = "FILE",
+        required_unless_present = "journal"
+    )]
     pub input: Vec<PathBuf>,
+    /// Pack what a trace has written into its journal
+    #[arg(long, value_name = "FILE")]
+    pub journal: Vec<PathBuf>,
     /// The root file system tarball to write
     #[arg(short, long, value_name = "FILE", default_value = "rootfs.tar")]
     pub output: PathBuf,
@@ -331,25 +344,6 @@ fn size(text: &str) -> Result<u64, String> {
     number
         .checked_mul(1 << (10 * power))
         .ok_or_else(|| "that is more than any disk holds".to_owned())
-}
-
-/// Options of `completions`.
-#[derive(Debug, Args)]
-pub struct CompletionsArgs {
-    /// The shell
-    #[arg(value_enum)]
-    pub shell: clap_complete::Shell,
-}
-
-/// Options of `man`.
-#[derive(Debug, Args)]
-pub struct ManArgs {
-    /// The subcommand; without one, micropacker itself
-    #[arg(value_name = "SUBCOMMAND")]
-    pub subcommand: Option<String>,
-    /// Write all pages into this directory
-    #[arg(long, value_name = "DIR", conflicts_with = "subcommand")]
-    pub all: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod event;
 pub mod exit;
 pub mod image_fs;
 pub mod image_path;
+pub mod journal;
 pub mod logging;
 pub mod manifest;
 pub mod mounts;

@@ -1,21 +1,28 @@
 //! Events to recording: the one place that keeps what was seen.
 
 mod copy;
+pub mod journal;
 pub mod spool;
 
 use crate::event::Event;
+use crate::image_path::ImagePath;
 use crate::recording::{Context, Loss, Recording, Use};
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use journal::Journal;
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Takes in events, in the order in which they were seen.
 #[derive(Debug, Default)]
 pub struct Recorder {
     recording: Recording,
     losses: BTreeMap<String, u64>,
+    /// What earlier runs of the same container made: it was there when this one began, and is no
+    /// original.
+    made_before: BTreeSet<ImagePath>,
 }
 
 impl Recorder {
@@ -26,8 +33,13 @@ impl Recorder {
                 context,
                 ..Recording::default()
             },
-            losses: BTreeMap::new(),
+            ..Self::default()
         }
+    }
+
+    /// A run begins, perhaps after others in the same container.
+    pub fn begin_run(&mut self) {
+        self.made_before = self.recording.created.clone();
     }
 
     /// Takes in one event.
@@ -55,6 +67,7 @@ impl Recorder {
                 recording.created.insert(path);
             }
             Event::Kept(original) => match recording.originals.entry(original.path.clone()) {
+                Entry::Vacant(_) if is_in(&self.made_before, &original.path) => {}
                 Entry::Vacant(unknown) => drop(unknown.insert(original)),
                 Entry::Occupied(mut known) => known.get_mut().update(original),
             },
@@ -96,15 +109,33 @@ impl Recorder {
     }
 }
 
+/// Whether the application made what is at this path: itself, or a directory it lies in.
+fn is_in(created: &BTreeSet<ImagePath>, path: &ImagePath) -> bool {
+    let mut here = Some(path.clone());
+    while let Some(place) = here.filter(|_| !created.is_empty()) {
+        if created.contains(&place) {
+            return true;
+        }
+        here = place.parent();
+    }
+    false
+}
+
 /// How many events travel together: waking the recorder for each of them would take a processor
 /// from the application.
 const BATCH: usize = 256;
+/// With a journal, how long an event may wait for others to travel with: it is what is lost when
+/// we are killed.
+const DELAY: Duration = Duration::from_millis(50);
 
 /// What the recorder's thread is asked to do, in this order.
 enum Message {
     Record(Vec<Event>),
+    /// The emitter holds something back.
+    Held,
     Look(Box<dyn FnOnce(&Recorder) + Send>),
-    Finish,
+    /// The command has ended with this status.
+    Finish(u8),
 }
 
 /// Where the tracer puts events: telling something never waits. What is still held back travels
@@ -112,6 +143,8 @@ enum Message {
 pub struct Emitter {
     batch: Arc<Mutex<Vec<Event>>>,
     sender: Sender<Message>,
+    /// Whether the recorder is to come for what is held back.
+    is_awaited: bool,
 }
 
 impl Emitter {
@@ -121,6 +154,9 @@ impl Emitter {
         batch.push(event);
         if batch.len() >= BATCH {
             send(&mut batch, &self.sender);
+        } else if batch.len() == 1 && self.is_awaited {
+            // The recorder outlives every emitter.
+            let _ = self.sender.send(Message::Held);
         }
     }
 }
@@ -133,6 +169,9 @@ impl Drop for Emitter {
 
 /// The batch stays locked until it is on its way, so events keep their order.
 fn send(batch: &mut Vec<Event>, sender: &Sender<Message>) {
+    if batch.is_empty() {
+        return;
+    }
     // The recorder outlives every emitter.
     let _ = sender.send(Message::Record(std::mem::take(batch)));
 }
@@ -179,21 +218,41 @@ pub struct RecorderThread {
 }
 
 impl RecorderThread {
-    /// Starts it.
+    /// Starts it. What an earlier run's journal holds is recorded first.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(context: Context) -> std::io::Result<(Self, Emitter)> {
+    pub fn start(
+        context: Context,
+        mut journal: Option<Journal>,
+    ) -> std::io::Result<(Self, Emitter)> {
         let (sender, receiver) = unbounded();
-        let thread = std::thread::Builder::new()
-            .name("recorder".to_owned())
-            .spawn(move || record_all(Recorder::new(context), &receiver))?;
         let batch = Arc::default();
         let emitter = Emitter {
             batch: Arc::clone(&batch),
             sender: sender.clone(),
+            is_awaited: journal.is_some(),
         };
         let handle = RecorderHandle { batch, sender };
+        let mut recorder = Recorder::new(context);
+        if let Some(journal) = &mut journal {
+            journal.start_syncing()?;
+            let earlier = journal.take_earlier().into_iter();
+            earlier.for_each(|event| recorder.record(event));
+            recorder.begin_run();
+        }
+        let mut work = Work {
+            recorder,
+            journal,
+            batch: Arc::clone(&handle.batch),
+            sender: handle.sender.clone(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("recorder".to_owned())
+            .spawn(move || {
+                work.run(&receiver);
+                work.recorder.finish()
+            })?;
         Ok((Self { thread, handle }, emitter))
     }
 
@@ -202,116 +261,64 @@ impl RecorderThread {
         self.handle.clone()
     }
 
-    /// Takes in what was told until now, and nothing any more. `None` if the thread panicked: the
-    /// recording is lost then, and no image may be made of it.
-    pub fn finish(self) -> Option<Recording> {
+    /// Takes in what was told until now, and nothing any more; the command has ended with
+    /// `status`. `None` if the thread panicked: the recording is lost then, and no image may be
+    /// made of it.
+    pub fn finish(self, status: u8) -> Option<Recording> {
         let Self { thread, handle } = self;
         send(&mut lock(&handle.batch), &handle.sender);
-        let _ = handle.sender.send(Message::Finish);
+        let _ = handle.sender.send(Message::Finish(status));
         thread.join().ok()
     }
 }
 
-fn record_all(mut recorder: Recorder, messages: &Receiver<Message>) -> Recording {
-    for message in messages {
-        match message {
-            Message::Record(events) => events.into_iter().for_each(|event| recorder.record(event)),
-            Message::Look(look) => look(&recorder),
-            Message::Finish => break,
+/// What the recorder's thread works with.
+struct Work {
+    recorder: Recorder,
+    journal: Option<Journal>,
+    batch: Arc<Mutex<Vec<Event>>>,
+    sender: Sender<Message>,
+}
+
+impl Work {
+    fn run(&mut self, messages: &Receiver<Message>) {
+        let mut held_until = None;
+        loop {
+            let message = match held_until {
+                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(deadline) => messages.recv_deadline(deadline),
+            };
+            match message {
+                Ok(Message::Record(events)) => self.record(events),
+                Ok(Message::Held) => {
+                    held_until = held_until.or_else(|| Some(Instant::now() + DELAY));
+                }
+                Ok(Message::Look(look)) => look(&self.recorder),
+                Ok(Message::Finish(status)) => {
+                    if let Some(journal) = &mut self.journal {
+                        journal.write_end(status);
+                    }
+                    return;
+                }
+                // By way of the channel, behind what was sent before it.
+                Err(RecvTimeoutError::Timeout) => {
+                    held_until = None;
+                    send(&mut lock(&self.batch), &self.sender);
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
     }
-    recorder.finish()
+
+    fn record(&mut self, events: Vec<Event>) {
+        if let Some(journal) = &mut self.journal {
+            journal.write_events(&events);
+        }
+        for event in events {
+            self.recorder.record(event);
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::image_fs::{ImageFs, MemFs, Meta};
-    use crate::image_path::ImagePath;
-    use crate::recording::{Access, Body, Origin, Original, Place};
-
-    fn path(text: &str) -> ImagePath {
-        ImagePath::new(text).expect("absolute")
-    }
-
-    fn used(text: &str, access: Access, pid: i32) -> Event {
-        Event::Used {
-            place: Place::at(path(text)),
-            access,
-            origin: Origin {
-                pid,
-                program: None,
-                call: "open".into(),
-            },
-        }
-    }
-
-    #[test]
-    fn the_first_user_is_kept_and_all_ways_are_added() {
-        let mut recorder = Recorder::default();
-        recorder.record(used("/a", Access::PROBE, 1));
-        recorder.record(used("/a", Access::OPEN, 2));
-        let recording = recorder.finish();
-        let seen = &recording.uses[&Place::at(path("/a"))];
-        assert_eq!(seen.first.pid, 1);
-        assert_eq!(seen.access, Access::PROBE.with(Access::OPEN));
-    }
-
-    #[test]
-    fn an_original_is_what_it_was_first_and_its_content_may_come_later() {
-        let meta = MemFs::new().file("/f", "old").lstat(&path("/f"));
-        let meta = meta.expect("there");
-        let kept = |mode: u32, body: Body| {
-            Event::Kept(Original {
-                path: path("/f"),
-                meta: Meta { mode, ..meta },
-                xattrs: Vec::new(),
-                body,
-            })
-        };
-        let saved = |file| Body::Saved { file, length: 3 };
-        let mut recorder = Recorder::default();
-        recorder.record(kept(0o644, Body::InPlace));
-        recorder.record(kept(0o600, saved(1)));
-        recorder.record(kept(0o000, saved(2)));
-        let recording = recorder.finish();
-        let original = &recording.originals[&path("/f")];
-        assert_eq!((original.meta.mode, &original.body), (0o644, &saved(1)));
-    }
-
-    #[test]
-    fn equal_losses_are_counted() {
-        let mut recorder = Recorder::default();
-        for _ in 0..3 {
-            recorder.record(Event::Lost(Loss {
-                what: "x".to_owned(),
-                count: 1,
-            }));
-        }
-        let losses = recorder.finish().losses;
-        assert_eq!(losses.first().map(|loss| loss.count), Some(3));
-    }
-
-    #[test]
-    fn a_look_sees_what_is_held_back_and_changes_nothing() {
-        let (thread, mut emitter) = RecorderThread::start(Context::default()).expect("started");
-        let handle = thread.handle();
-        emitter.emit(used("/a", Access::OPEN, 1));
-        handle.record(vec![used("/b", Access::OPEN, 2)]);
-        let seen = handle.look(Recorder::snapshot).expect("it records");
-        assert_eq!(seen.uses.len(), 2);
-        emitter.emit(used("/c", Access::OPEN, 1));
-        let recording = thread.finish().expect("a recording");
-        assert_eq!(recording.uses.len(), 3);
-    }
-
-    #[test]
-    fn the_recording_is_over_when_it_is_finished_whoever_holds_a_handle() {
-        let (thread, emitter) = RecorderThread::start(Context::default()).expect("started");
-        let handle = thread.handle();
-        thread.finish().expect("a recording");
-        handle.record(vec![used("/late", Access::OPEN, 1)]);
-        assert!(handle.look(|_| ()).is_none());
-        drop(emitter);
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ pub mod stop_policy;
 mod witness;
 
 use crate::recorder::RecorderThread;
+use crate::recorder::journal::Journal;
 use crate::recorder::spool::Spool;
 use crate::recording::{Context, Original, Recording};
 use crate::sys;
@@ -30,6 +31,7 @@ use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,12 +41,16 @@ pub struct Request {
     pub command: Command,
     /// What it is started with, for the recording.
     pub context: Context,
+    /// Where what is seen is written down while it runs.
+    pub journal: Option<Journal>,
     /// How it is traced.
     pub manner: Manner,
     /// What is done about processes that enter from outside.
     pub visitors: visitors::Wish,
     /// How long the application may take to end once it was told to.
     pub stop_timeout: Option<Duration>,
+    /// Set when a stop signal comes after the trace: whoever writes the outputs then may hurry.
+    pub hurry: Arc<AtomicBool>,
     /// Where originals of changed files go.
     pub spool: Arc<Mutex<Spool>>,
     /// What is kept there already.
@@ -108,7 +114,8 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     let started = Started::new(&request.command, request.manner)?;
     let_go(&request.kept);
     let argv = request.context.argv.clone();
-    let (recorder, mut emitter) = RecorderThread::start(request.context).map_err(resources)?;
+    let (recorder, mut emitter) =
+        RecorderThread::start(request.context, request.journal).map_err(resources)?;
     let choice = started.choice().clone();
     let (hush, pack) = (visitors::Hush::default(), request.pack);
     let hushed = hush.clone();
@@ -127,7 +134,7 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         greet: Box::new(move |pid| announced.announce(pid)),
     });
     let end = started.follow(
-        request.stop_timeout,
+        (request.stop_timeout, Some(request.hurry)),
         (request.visitors, (hush, colleagues)),
         originals.keeping(),
         move |event| emitter.emit(event),
@@ -135,7 +142,7 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     )?;
     control.on_end_of_trace();
     let recording = recorder
-        .finish()
+        .finish(end.exit_status())
         .ok_or_else(|| SuperviseError::Resources("the recorder failed".to_owned()))?;
     Ok(Traced {
         end,

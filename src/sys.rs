@@ -5,12 +5,14 @@ mod capabilities;
 mod clone;
 mod descriptors;
 mod ids;
+mod memory;
 mod ptrace;
 mod registers;
 mod seccomp;
 mod signals;
 mod terminal;
 mod wake;
+mod write_back;
 
 pub use capabilities::raise_permitted_capabilities;
 pub use clone::clone_file;
@@ -31,12 +33,13 @@ pub use seccomp::{
     Filter, FilterMode, Instruction, Listener, Notification, install_filter, probe_in_child,
 };
 pub use signals::{
-    ComingStop, Received, SavedSignals, end_by, is_thread_of, leads_a_process, own_thread,
-    reset_for_child, restore_sigpipe, send_signal, signal_of_stop, take_over_signals, take_pending,
-    wait_signal,
+    ComingStop, Received, SavedSignals, end_by, ignore_size_limit_signal, is_thread_of,
+    leads_a_process, own_thread, reset_for_child, restore_sigpipe, send_signal, signal_of_stop,
+    take_over_signals, take_pending, wait_signal,
 };
 pub use terminal::{Session, is_init};
 pub use wake::{WakeTimer, accept_wakes, refuse_wakes};
+pub use write_back::start_write_back;
 
 /// A thread ID as the kernel gives it (gettid(2)).
 pub type Tid = i32;

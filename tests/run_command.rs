@@ -55,16 +55,17 @@ fn the_applications_exit_status_is_ours() {
 
 #[test]
 fn what_is_lost_is_a_failure_only_where_that_is_wished() {
-    // Whether it succeeds or not: paths might be looked up elsewhere afterwards.
-    const LOSES: &str = "unshare --mount true; exit 7";
-    let lax = home();
-    let output = run(&lax, &["sh", "-c", LOSES]);
-    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
-    assert!(stderr(&output).contains("mounts of its own"));
+    const LOSES: [&str; 6] = ["--include", "/none/*", "--", "sh", "-c", "exit 7"];
     let strict = home();
-    let mut command = micropacker(&strict);
-    let output = command.args(["--strict", "--", "sh", "-c", LOSES]).output();
-    let output = output.expect("started");
+    let lossy = |options: &[&str]| {
+        let mut command = micropacker(&strict);
+        command.args(options).args(LOSES).output().expect("started")
+    };
+    let lax = lossy(&[]);
+    assert_eq!(lax.status.code(), Some(7), "{}", stderr(&lax));
+    assert!(stderr(&lax).contains("nothing matches --include /none/*"));
+    fs::remove_file(strict.path().join("rootfs.tar")).expect("an output");
+    let output = lossy(&["--strict"]);
     assert_eq!(output.status.code(), Some(125));
     assert!(
         stderr(&output).contains("1 different losses"),
@@ -160,7 +161,7 @@ fn an_output_that_cannot_be_written_ends_it_before_the_command_runs() {
 fn a_full_disk_leaves_no_output_and_no_remains() {
     let home = home();
     // A file size limit fails the write as a full disk does, only with another errno.
-    let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" -o \"$1\" -- sh -c 'cat /etc/passwd'";
+    let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" -o \"$1\" --journal none -- sh -c 'cat /etc/passwd'";
     let tarball = home.path().join("rootfs.tar");
     let output = Command::new("sh")
         .args(["-c", script, env!("CARGO_BIN_EXE_micropacker")])
@@ -321,6 +322,31 @@ fn sigterm_is_passed_on_and_its_handlers_files_are_packed() {
 }
 
 #[test]
+fn a_second_sigterm_ends_what_does_not_listen_and_it_is_packed() {
+    let home = home();
+    let mut child = micropacker(&home)
+        .args(["--", "sh", "-c", "trap 'echo heard' TERM; cat /etc/hostname >/dev/null; echo ready; while :; do sleep 1; done"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut said = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    assert_eq!(said.next().expect("a line").expect("text"), "ready");
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    // Until it ends: the first is heard, and what comes half a second later hurries.
+    let done = std::thread::spawn(move || {
+        while nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).is_ok() {
+            std::thread::sleep(std::time::Duration::from_millis(600));
+        }
+    });
+    assert_eq!(said.next().expect("a line").expect("text"), "heard");
+    let output = child.wait_with_output().expect("ended");
+    done.join().expect("no panic");
+    assert_eq!(output.status.code(), Some(137), "{}", stderr(&output));
+    assert!(home.path().join("rootfs.tar").exists());
+}
+
+#[test]
 fn a_stop_timeout_ends_what_does_not_listen() {
     let home = home();
     let script = "trap '' TERM; echo ready; while :; do read never < /dev/full; done";
@@ -357,18 +383,25 @@ fn what_outlives_the_command_is_waited_for() {
 }
 
 #[test]
-fn what_was_used_and_is_gone_is_told() {
+fn what_was_used_and_others_have_removed_is_told() {
     let home = home();
     let gone = home.path().join("gone");
-    fs::write(&gone, "x").expect("written");
-    let output = micropacker(&home)
-        .args(["--", "sh", "-c", "cat \"$0\"; rm \"$0\""])
+    fs::write(&gone, "x\n").expect("written");
+    let mut child = micropacker(&home)
+        .args(["--", "sh", "-c", "cat \"$0\"; read line"])
         .arg(&gone)
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("started");
-    let told = stderr(&output);
+    let mut used = String::new();
+    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+    output.read_line(&mut used).expect("text");
+    fs::remove_file(&gone).expect("removed");
+    let told = stderr(&child.wait_with_output().expect("ended"));
     let line = told.lines().find(|line| line.contains("are gone"));
-    assert!(line.is_some_and(|line| line.contains("gone")), "{told}");
+    assert!(line.is_some_and(|line| line.contains("/gone")), "{told}");
 }
 
 #[test]

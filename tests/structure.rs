@@ -23,12 +23,22 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["byte_string", "image_path", "image_fs", "recording"],
     ),
     (
+        "journal",
+        &[
+            "byte_string",
+            "image_path",
+            "image_fs",
+            "recording",
+            "event",
+        ],
+    ),
+    (
         "past",
         &["byte_string", "image_path", "image_fs", "recording"],
     ),
     ("manifest", &["image_path", "image_fs", "recording"]),
     // From stops to a recording.
-    ("sys", &[]),
+    ("sys", &["exit"]),
     (
         "tracer",
         &[
@@ -45,6 +55,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "recorder",
         &[
             "sys",
+            "journal",
             "event",
             "recording",
             "image_fs",
@@ -84,7 +95,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     // From a manifest to files.
-    ("pack", &["manifest", "recording", "image_fs", "image_path"]),
+    (
+        "pack",
+        &["sys", "manifest", "recording", "image_fs", "image_path"],
+    ),
     // What is told of it.
     (
         "report",
@@ -110,6 +124,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "supervisor",
             "tracer",
             "recorder",
+            "journal",
             "past",
             "resolve",
             "pack",

@@ -15,7 +15,10 @@ use std::process::ExitCode;
 pub struct ImageWish {
     /// What `--image-config` says.
     pub original: Option<ImageConfig>,
-    changes: Vec<String>,
+    /// The same as it was read.
+    pub text: Option<Vec<u8>>,
+    /// What `--change` says.
+    pub changes: Vec<String>,
 }
 
 impl ImageWish {
@@ -24,20 +27,37 @@ impl ImageWish {
     /// # Errors
     /// Names the file or the instruction that is wrong, with the status of wrong usage.
     pub fn new(args: &ImageArgs) -> Result<Self> {
-        let original = match &args.image_config {
-            Some(file) => {
-                let wrong = |error: &dyn std::fmt::Display| {
-                    let message = format!("--image-config {}: {error}", file.display());
-                    Failure::new(exit::USAGE, message)
-                };
-                let text = fs::read(file).map_err(|error| wrong(&error))?;
-                Some(parse_image_config(&text).map_err(|error| wrong(&error))?)
-            }
+        let text = match &args.image_config {
+            Some(file) => Some(fs::read(file).map_err(|error| {
+                let message = format!("--image-config {}: {error}", file.display());
+                Failure::new(exit::USAGE, message)
+            })?),
             None => None,
         };
+        let named = args
+            .image_config
+            .as_ref()
+            .map(|file| file.display().to_string());
+        Self::of(
+            text,
+            args.change.clone(),
+            named.as_deref().unwrap_or_default(),
+        )
+    }
+
+    /// Of a configuration's text, which is `named` so, and instructions.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of(text: Option<Vec<u8>>, changes: Vec<String>, named: &str) -> Result<Self> {
+        let original = text.as_deref().map(parse_image_config).transpose();
+        let original = original.map_err(|error| {
+            Failure::new(exit::USAGE, format!("--image-config {named}: {error}"))
+        })?;
         let wish = Self {
             original,
-            changes: args.change.clone(),
+            text,
+            changes,
         };
         wish.apply(&mut ImageConfig::default())
             .map_err(|error| Failure::new(exit::USAGE, error))?;

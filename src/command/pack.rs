@@ -1,56 +1,94 @@
-//! `micropacker pack`: the ancestor's packer.
+//! `micropacker pack`: the ancestor's packer, and what a journal is for.
 
 use super::artifacts::Traced;
 use super::image::ImageWish;
-use super::ship::{Outputs, options, ship, write_whole};
+use super::journal::{Recovered, apply_to_files, is_journal, recover};
+use super::select::{merged, mounts, options, shape};
+use super::ship::{Outputs, ship, tell_secrets, write_whole};
 use super::summary::tell_summary;
 use super::{Failure, current_directory, one_line, start_logging, variable};
+use crate::byte_string::ByteString;
 use crate::cli::PackArgs;
 use crate::exit;
 use crate::image_fs::HostFs;
 use crate::image_path::ImagePath;
+use crate::journal::Shape;
+use crate::mounts::Mounts;
 use crate::pack::Output;
+use crate::pack::output::survive_size_limit;
 use crate::packages::{Owners, packages_text};
+use crate::past::Before;
 use crate::recording::Recording;
 use crate::report::Report;
-use crate::resolve::{Options, add_interpreter, from_list};
+use crate::resolve::{add_interpreter, from_list};
 use anyhow::Result;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-/// Packs what the lists name.
+/// Packs what the lists name and the journals hold.
 pub fn run(args: &PackArgs) -> Result<ExitCode> {
     start_logging(&args.log);
+    survive_size_limit();
     if !args.root.is_dir() {
         let message = format!("--root {} is no directory", args.root.display());
         return Err(Failure::new(exit::USAGE, message).into());
     }
+    let (found, lists): (Vec<_>, Vec<_>) =
+        args.input.iter().cloned().partition(|it| is_journal(it));
+    let journals = [args.journal.clone(), found].concat();
+    let Recovered {
+        recorder,
+        header,
+        own,
+    } = recover(&journals)?;
+    let now = shape(&args.select, &[], args.tag.as_deref()).map_err(usage)?;
+    let then = header.as_ref().map(|header| header.shape.clone());
+    let shape = merged(then.unwrap_or_default(), now);
     let outputs = Outputs {
         rootfs: args.output.clone(),
         artifacts: args.artifacts.clone(),
-        tag: args.tag.clone(),
-        keep_env: Vec::new(),
-        image: ImageWish::new(&args.image)?,
+        tag: shape.tag.clone(),
+        keep_env: shape.keep_env.clone(),
+        hurry: Arc::default(),
+        image: image_wish(args, &shape)?,
     };
-    let options = Options {
-        builtin_exclusions: args.unrestricted != Some(true),
-        ..options(&args.select, &args.root)
-            .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?
+    // What was mounted while it was traced, not what is mounted now.
+    let mounts = match &header {
+        Some(header) => Mounts::parse(&header.mounts.0)?,
+        None => mounts(&args.root)?,
     };
+    let mut options = options(&shape, mounts).map_err(usage)?;
+    options.builtin_exclusions = args.unrestricted != Some(true);
+    options.own = outputs.own(&args.root, &journals);
+    options.own.extend(own);
     outputs.check()?;
     if let Some(packages) = &args.packages {
         Output::create(packages)?;
     }
     let fs = HostFs::new(&args.root);
-    let mut recording = Recording::default();
-    for list in &args.input {
+    let mut recording = recorder.finish();
+    let mut directory = PathBuf::new();
+    if let Some(header) = &header {
+        recording.context = header.command.context();
+        tell_secrets(&header.command.secrets);
+        (directory, options.started) = apply_to_files(&mut recording, header, &args.root);
+        options
+            .own
+            .extend(ImagePath::new(directory.as_os_str().as_bytes()));
+    }
+    for list in &lists {
         add_list(&fs, list, &args.root, &mut recording)?;
     }
-    add_elf_interpreter(&fs, args, &mut recording)?;
+    if !lists.is_empty() || args.elf != crate::cli::DEFAULT_ELF {
+        add_elf_interpreter(&fs, args, &mut recording)?;
+    }
     let traced = Traced::default();
-    let shipped = ship(&fs, &args.root, &recording, options, &outputs, &traced)?;
+    let saved = HostFs::new(&directory);
+    let before = Before::new(&fs, &saved, &recording);
+    let shipped = ship(&before, &args.root, &recording, options, &outputs, &traced)?;
     if let Some(file) = &args.packages {
         let owners = Owners::load(&fs);
         for problem in owners.problems() {
@@ -60,6 +98,20 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     }
     tell_summary(&outputs, &shipped, &recording, &traced);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the command line says of the image, and else what the traced run was told.
+fn image_wish(args: &PackArgs, shape: &Shape) -> Result<ImageWish> {
+    let now = ImageWish::new(&args.image)?;
+    let text = now
+        .text
+        .or_else(|| shape.image_config.clone().map(|ByteString(text)| text));
+    let changes = [shape.change.clone(), now.changes].concat();
+    ImageWish::of(text, changes, "of the journal")
+}
+
+fn usage(error: anyhow::Error) -> anyhow::Error {
+    Failure::new(exit::USAGE, one_line(&error)).into()
 }
 
 fn add_list(fs: &HostFs, list: &Path, root: &Path, recording: &mut Recording) -> Result<()> {

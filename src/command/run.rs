@@ -2,21 +2,26 @@
 
 use super::artifacts::Traced as Facts;
 use super::image::ImageWish;
-use super::ship::{Outputs, Shipped, options, ship};
+use super::journal::{begin, header, remedy};
+use super::select::{mounts, options, shape};
+use super::ship::{Outputs, Shipped, ship};
 use super::start::{Startable, environment, manner};
 use super::summary::{summary, tell_summary};
 use super::{Failure, current_directory, one_line, start_logging};
+use crate::byte_string::ByteString;
 use crate::cli::{RunArgs, VisitorsName};
 use crate::exit;
 use crate::image_fs::{FileTime, HostFs};
 use crate::image_path::ImagePath;
+use crate::journal::{Header, Shape};
 use crate::past::Before;
+use crate::recorder::journal::{Journal, Keeper};
 use crate::recorder::spool::{self, Spool};
 use crate::recording::{Context as RunContext, Level, Original, Recording};
 use crate::resolve::{Options, may_ship};
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
-use crate::supervisor::{Request, Traced, end_like, supervise, supervise_inverted};
+use crate::supervisor::{Request, SuperviseError, Traced, end_like, supervise, supervise_inverted};
 use crate::tracer::visitors;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
@@ -39,11 +44,20 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         )
         .into());
     };
-    let (packer, originals) = Packer::new(args, image)?;
+    let context = context(&command)?;
+    let shape = Shape {
+        image_config: image.text.clone().map(ByteString),
+        change: image.changes.clone(),
+        ..shape(&args.select, &args.keep_env, args.tag.as_deref()).map_err(usage)?
+    };
+    let (packer, originals, journal) = Packer::new(args, image, &context, shape)?;
     let packer = Arc::new(packer);
+    let mut kept = packer.outputs.descriptors();
+    kept.extend(journal.as_ref().map(Journal::descriptor));
     let request = Request {
         command: startable.command.clone(),
-        context: context(&command)?,
+        context,
+        journal,
         manner: manner(&args.engine),
         visitors: match args.visitors {
             VisitorsName::Auto => visitors::Wish::Auto,
@@ -51,11 +65,12 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
             VisitorsName::Off => visitors::Wish::Off,
         },
         stop_timeout: args.stop_timeout.map(Duration::from_secs),
+        hurry: Arc::clone(&packer.outputs.hurry),
         spool: Arc::clone(&packer.spool),
         originals,
         pack: pack_now(&packer),
         outputs: packer.absolute_outputs(),
-        kept: packer.outputs.descriptors(),
+        kept,
     };
     if args.inverted {
         let error = supervise_inverted(request, |traced| {
@@ -63,10 +78,11 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
                 tracing::error!("{}", one_line(&error));
             }
         });
+        packer.give_up(&error);
         return Err(startable.failure(&error).into());
     }
     let traced = supervise(request).map_err(|error| {
-        packer.discard_originals(true);
+        packer.give_up(&error);
         startable.failure(&error)
     })?;
     conclude(args, &packer, &traced)?;
@@ -87,6 +103,7 @@ fn conclude(args: &RunArgs, packer: &Packer, traced: &Traced) -> Result<()> {
     let facts = packer.traced(Some(traced.choice.engine.to_string()));
     let packed = packer.pack(&traced.recording, &facts);
     packer.discard_originals(packed.is_ok());
+    packer.keep_journal(packed.is_ok());
     tell_waiting(traced, packer, &packed);
     let packed = packed?;
     tell_summary(&packer.outputs, &packed, &traced.recording, &facts);
@@ -115,6 +132,10 @@ fn command_of(args: &RunArgs, image: &ImageWish) -> Vec<OsString> {
     }
 }
 
+fn usage(error: anyhow::Error) -> anyhow::Error {
+    Failure::new(exit::USAGE, one_line(&error)).into()
+}
+
 /// Writes the outputs, as often as it is asked to.
 struct Packer {
     outputs: Outputs,
@@ -123,37 +144,53 @@ struct Packer {
     start: Instant,
     /// The originals of what was changed.
     spool: Arc<Mutex<Spool>>,
+    /// The journal, until it is decided what becomes of it.
+    keeper: Mutex<Option<Keeper>>,
     /// Whose turn it is: the temporary files have the same names each time.
     turn: Mutex<()>,
 }
 
 impl Packer {
-    /// With the originals of what trying the outputs changes.
-    fn new(args: &RunArgs, image: ImageWish) -> Result<(Self, Vec<Original>)> {
-        let mut options = options(&args.select, Path::new("/"))
-            .map_err(|error| Failure::new(exit::USAGE, one_line(&error)))?;
+    /// With the originals of what trying the outputs changes, and the journal.
+    fn new(
+        args: &RunArgs,
+        image: ImageWish,
+        context: &RunContext,
+        shape: Shape,
+    ) -> Result<(Self, Vec<Original>, Option<Journal>)> {
+        let mut options = options(&shape, mounts(Path::new("/"))?).map_err(usage)?;
         options.started = Some(file_system_time()?);
         let outputs = Outputs {
             rootfs: args.output.clone(),
             artifacts: args.artifacts.clone(),
             tag: args.tag.clone(),
             keep_env: args.keep_env.clone(),
+            hurry: Arc::default(),
             image,
         };
-        let mut spool = spool_for(args, &outputs, &options);
+        let place = place_of_originals(&outputs);
+        let mut spool = spool_for(args, &outputs, &options, &place);
         let directories = outputs.directories().into_iter();
         let originals = directories
             .filter_map(|directory| spool.keep(&directory, &directory, Level::Meta))
             .collect();
         outputs.check()?;
+        let header: Header = header(context, shape, &place, options.started)?;
+        let (journal, keeper) = begin(args.journal.as_deref(), &outputs, header)?.unzip();
+        if let Some((directory, next)) = journal.as_ref().and_then(Journal::originals) {
+            spool.resume(directory, next);
+        }
+        let ours: Vec<PathBuf> = keeper.iter().map(|it| it.path().to_owned()).collect();
+        options.own = outputs.own(Path::new("/"), &ours);
         let packer = Self {
             spool: Arc::new(Mutex::new(spool)),
             outputs,
             options,
+            keeper: Mutex::new(keeper),
             start: Instant::now(),
             turn: Mutex::default(),
         };
-        Ok((packer, originals))
+        Ok((packer, originals, journal))
     }
 
     fn absolute_outputs(&self) -> Vec<PathBuf> {
@@ -209,6 +246,35 @@ impl Packer {
         }
     }
 
+    /// Of a run that was packed or was not.
+    fn keep_journal(&self, packed: bool) {
+        match self.take_keeper() {
+            Some(keeper) if packed => keeper.outputs_written(),
+            Some(keeper) => tracing::warn!("{}", remedy(&keeper, &self.outputs)),
+            None => {}
+        }
+    }
+
+    /// A trace that failed may have recorded something before.
+    fn give_up(&self, error: &SuperviseError) {
+        let has_run = matches!(error, SuperviseError::Trace(_));
+        match self.take_keeper() {
+            Some(keeper) if has_run => {
+                self.discard_originals(false);
+                tracing::warn!("{}", remedy(&keeper, &self.outputs));
+                return;
+            }
+            Some(keeper) => keeper.nothing_ran(),
+            None => {}
+        }
+        self.discard_originals(true);
+    }
+
+    fn take_keeper(&self) -> Option<Keeper> {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        keeper.take()
+    }
+
     fn pack_early(&self, recording: &Recording) -> Result<Packed> {
         if !self.outputs.rootfs_is_a_file() {
             bail!(
@@ -253,7 +319,7 @@ fn tell_waiting(traced: &Traced, packer: &Packer, packed: &Result<Shipped>) {
 }
 
 /// Beside the root file system tarball; where that is a stream, among the temporary files.
-fn spool_for(args: &RunArgs, outputs: &Outputs, options: &Options) -> Spool {
+fn place_of_originals(outputs: &Outputs) -> PathBuf {
     let place = if outputs.rootfs_is_a_file() {
         let mut name = std::path::absolute(&outputs.rootfs)
             .unwrap_or_else(|_| outputs.rootfs.clone())
@@ -263,14 +329,18 @@ fn spool_for(args: &RunArgs, outputs: &Outputs, options: &Options) -> Spool {
     } else {
         std::env::temp_dir().join(format!("micropacker-{}.originals", std::process::id()))
     };
-    let mut own = outputs.own(Path::new("/"));
+    spool::free_place(&place)
+}
+
+fn spool_for(args: &RunArgs, outputs: &Outputs, options: &Options, place: &Path) -> Spool {
+    let mut own = outputs.own(Path::new("/"), &[]);
     own.extend(ImagePath::new(place.as_os_str().as_bytes()));
     let options = Options {
         own,
         ..options.clone()
     };
     let interest = move |path: &ImagePath, kind| may_ship(&HostFs::new("/"), &options, path, kind);
-    Spool::new(place, args.originals_limit, Box::new(interest))
+    Spool::new(place.to_owned(), args.originals_limit, Box::new(interest))
 }
 
 fn context(command: &[OsString]) -> Result<RunContext> {

@@ -5,29 +5,26 @@ use super::decided;
 use super::file_list::file_list;
 use super::image::ImageWish;
 use super::told::{tell, tell_changes_of_others, tell_exclusions};
-use crate::cli::{ListedName, PackageMetadataName, PresetName, ProbedName, SelectArgs};
 use crate::image_fs::{FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::Manifest;
-use crate::mounts::Mounts;
 use crate::pack::{
-    Digests, ImageConfig, LayerSummary, Output, descriptor_of, dockerfile_with_losses, write_image,
-    write_layer, write_layer_with_digests,
+    Digests, ImageConfig, ImageSpec, ImageSummary, LayerSummary, Output, PackError, Written,
+    descriptor_of, dockerfile_with_losses, write_image, write_layer_and_image,
 };
-use crate::packages::PackageMetadata;
 use crate::recording::Recording;
 use crate::report::Inventory;
-use crate::resolve::patterns::{Patterns, parse_file};
-use crate::resolve::presets::Preset;
-use crate::resolve::{Listed, Options, Probed, resolve};
+use crate::resolve::{Options, resolve};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 pub const IMAGE: &str = "image.tar";
 const DOCKERFILE: &str = "Dockerfile";
@@ -44,6 +41,8 @@ pub struct Outputs {
     pub keep_env: Vec<String>,
     /// What the image is started with, where that is not what was traced.
     pub image: ImageWish,
+    /// Whether the disk is not to be waited for any more.
+    pub hurry: Arc<AtomicBool>,
 }
 
 /// What was written.
@@ -113,10 +112,11 @@ impl Outputs {
             && fs::metadata(&self.rootfs).is_ok_and(|meta| meta.is_file()) | !self.rootfs.exists()
     }
 
-    /// Physical paths of the outputs, and of this program, where they lie in the image: they are
-    /// not the application's.
-    pub fn own(&self, root: &Path) -> Vec<ImagePath> {
+    /// Physical paths of the outputs, of this program and of these other files of ours, where
+    /// they lie in the image: they are not the application's.
+    pub fn own(&self, root: &Path, others: &[PathBuf]) -> Vec<ImagePath> {
         let mut files = self.files();
+        files.extend_from_slice(others);
         files.extend(std::env::current_exe());
         files
             .iter()
@@ -151,7 +151,7 @@ pub fn ship(
     traced: &Traced,
 ) -> Result<Shipped> {
     let options = Options {
-        own: [outputs.own(root), options.own].concat(),
+        own: [outputs.own(root, &[]), options.own].concat(),
         ..options
     };
     let manifest = resolve(fs, recording, &options);
@@ -166,14 +166,21 @@ pub fn ship(
     for hint in &manifest.hints {
         tracing::info!("{hint}");
     }
-    let mut rootfs = Output::create(&outputs.rootfs)?;
-    let written = match outputs.artifacts {
-        Some(_) => write_layer_with_digests(fs, &manifest, &mut rootfs),
-        None => write_layer(fs, &manifest, &mut rootfs).map(|layer| (layer, Digests::new())),
+    let written = match &outputs.artifacts {
+        Some(artifacts) => write_artifacts(fs, recording, &manifest, outputs, artifacts)?,
+        None => {
+            let mut rootfs = Output::create(&outputs.rootfs)?;
+            let written = write_layer_and_image::<Output>(fs, &manifest, &mut rootfs, None)
+                .map_err(|error| writing(&outputs.rootfs, error))?;
+            rootfs.commit_unless(&outputs.hurry)?;
+            Artifacts {
+                layer: written.layer,
+                digests: Digests::new(),
+                lost: 0,
+            }
+        }
     };
-    let (layer, digests) =
-        written.with_context(|| format!("cannot write {}", outputs.rootfs.display()))?;
-    rootfs.commit()?;
+    let layer = written.layer;
     tell(&layer.losses);
     if layer.sparse_entries > 0 {
         tracing::warn!(
@@ -184,16 +191,15 @@ pub fn ship(
         );
     }
     let mut inventory = None;
-    let mut lost = manifest.losses.len() + layer.losses.len() + changed;
+    let lost = manifest.losses.len() + layer.losses.len() + written.lost + changed;
     if let Some(artifacts) = &outputs.artifacts {
-        lost += write_artifacts(fs, recording, &manifest, &layer, outputs, artifacts)?;
         let made = Made {
             fs,
             recording,
             traced,
             manifest: &manifest,
             layer: &layer,
-            digests: &digests,
+            digests: &written.digests,
         };
         inventory = Some(write_tellers(&made, outputs, artifacts)?);
     }
@@ -205,16 +211,51 @@ pub fn ship(
     })
 }
 
-/// Gives how many different losses it told.
+/// What was written of a layer and its image.
+struct Artifacts {
+    layer: LayerSummary,
+    digests: Digests,
+    /// How many different losses were told.
+    lost: usize,
+}
+
 fn write_artifacts(
     fs: &dyn ImageFs,
     recording: &Recording,
     manifest: &Manifest,
-    layer: &LayerSummary,
     outputs: &Outputs,
     artifacts: &Path,
-) -> Result<usize> {
+) -> Result<Artifacts> {
     let config = image_config(recording, manifest, outputs)?;
+    let path = artifacts.join(IMAGE);
+    let wish = ImageSpec {
+        config: &config,
+        tag: outputs.tag.as_deref(),
+        created: source_date_epoch()?,
+    };
+    let mut rootfs = Output::create(&outputs.rootfs)?;
+    let mut image = Output::create(&path)?;
+    let one_pass = image.is_seekable().then_some((&mut image, &wish));
+    let Written {
+        layer,
+        digests,
+        image: written,
+    } = write_layer_and_image(fs, manifest, &mut rootfs, one_pass)
+        .map_err(|error| writing(&outputs.rootfs, error))?;
+    let image_summary = match written {
+        Some(written) => {
+            commit_both(rootfs, image, &outputs.hurry)?;
+            written
+        }
+        None => {
+            drop(image);
+            rootfs.commit_unless(&outputs.hurry)?;
+            write_image_again(&layer, &wish, outputs, &path)?
+        }
+    };
+    tell(&image_summary.losses);
+    tracing::debug!("{}: {}", path.display(), image_summary.manifest_digest);
+
     let rootfs_name = outputs
         .rootfs
         .file_name()
@@ -226,24 +267,53 @@ fn write_artifacts(
         &artifacts.join(artifacts::FILES),
         &file_list(fs, manifest, artifacts::FILES),
     )?;
+    Ok(Artifacts {
+        layer,
+        digests,
+        lost: losses.len() + image_summary.losses.len(),
+    })
+}
 
+/// The disk works on both at once.
+fn commit_both(rootfs: Output, image: Output, hurry: &AtomicBool) -> Result<()> {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| image.commit_unless(hurry));
+        let committed = rootfs.commit_unless(hurry);
+        match other.join() {
+            Ok(other) => committed.and(other).map_err(anyhow::Error::from),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// An image whose layer is not the tarball: sparse files are written out in it.
+fn write_image_again(
+    layer: &LayerSummary,
+    wish: &ImageSpec,
+    outputs: &Outputs,
+    path: &Path,
+) -> Result<ImageSummary> {
     let mut tarball = File::open(&outputs.rootfs)
         .with_context(|| format!("cannot read {} again", outputs.rootfs.display()))?;
-    let path = artifacts.join(IMAGE);
-    let mut image = Output::create(&path)?;
-    let written = write_image(
-        &mut tarball,
-        layer.sha256,
-        &config,
-        outputs.tag.as_deref(),
-        source_date_epoch()?,
-        &mut image,
-    )
-    .with_context(|| format!("cannot write {}", path.display()))?;
-    image.commit()?;
-    tell(&written.losses);
-    tracing::debug!("{}: {}", path.display(), written.manifest_digest);
-    Ok(losses.len() + written.losses.len())
+    let mut image = Output::create(path)?;
+    let sha256 = layer.sha256;
+    let ImageSpec {
+        config,
+        tag,
+        created,
+    } = *wish;
+    let written = write_image(&mut tarball, sha256, config, tag, created, &mut image)
+        .map_err(|error| writing(path, error))?;
+    image.commit_unless(&outputs.hurry)?;
+    Ok(written)
+}
+
+/// An error of an output's own names it already.
+fn writing(path: &Path, error: PackError) -> anyhow::Error {
+    match error {
+        PackError::Output(error) => error.into(),
+        error => anyhow::Error::new(error).context(format!("cannot write {}", path.display())),
+    }
 }
 
 /// That of the original image where it is known, else that of the traced command.
@@ -258,13 +328,7 @@ fn image_config(
             let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
             let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
             keep_home_without_passwd(&mut config, recording, manifest);
-            if !secrets.is_empty() {
-                tracing::warn!(
-                    "left out of the image because they look like secrets: {}; keep one with \
-                     --keep-env NAME, or give them when the container is started",
-                    secrets.join(", ")
-                );
-            }
+            tell_secrets(&secrets);
             config
         }
     };
@@ -273,6 +337,17 @@ fn image_config(
         .apply(&mut config)
         .map_err(anyhow::Error::msg)?;
     Ok(config)
+}
+
+/// Names the variables that are not in the image.
+pub fn tell_secrets(secrets: &[String]) {
+    if !secrets.is_empty() {
+        tracing::warn!(
+            "left out of the image because they look like secrets: {}; keep one with --keep-env \
+             NAME, or give them when the container is started",
+            secrets.join(", ")
+        );
+    }
 }
 
 /// The engine sets HOME from the image's `/etc/passwd`. An application that never read that
@@ -319,79 +394,4 @@ pub fn source_date_epoch() -> Result<Option<FileTime>> {
         seconds,
         nanoseconds: 0,
     }))
-}
-
-/// The options that `run` and `pack` share.
-///
-/// # Errors
-/// Names the pattern, list file or path that is wrong.
-pub fn options(select: &SelectArgs, root: &Path) -> Result<Options> {
-    let mut include: Vec<Vec<u8>> = bytes_of(&select.include);
-    for file in &select.include_from {
-        let text = fs::read(file)
-            .with_context(|| format!("cannot read --include-from {}", file.display()))?;
-        include.extend(parse_file(&text));
-    }
-    Ok(Options {
-        listed: match select.listed {
-            ListedName::Auto => Listed::Auto,
-            ListedName::Full => Listed::Full,
-            ListedName::Skip => Listed::Skip,
-        },
-        probed: match select.probed {
-            ProbedName::Full => Probed::Full,
-            ProbedName::Skip => Probed::Skip,
-        },
-        include: Patterns::new(include).context("--include")?,
-        exclude: Patterns::new(bytes_of(&select.exclude)).context("--exclude")?,
-        include_exe: include_exe(select),
-        presets: select.preset.iter().copied().map(preset).collect(),
-        include_mounts: select
-            .include_mount
-            .iter()
-            .map(|path| {
-                ImagePath::new(path.as_bytes()).with_context(|| {
-                    format!("--include-mount {}: give an absolute path", path.display())
-                })
-            })
-            .collect::<Result<_>>()?,
-        package_metadata: match select.keep_package_metadata {
-            PackageMetadataName::Auto => PackageMetadata::Auto,
-            PackageMetadataName::Full => PackageMetadata::Full,
-            PackageMetadataName::Off => PackageMetadata::Off,
-        },
-        mounts: mounts(root)?,
-        ..Options::default()
-    })
-}
-
-/// A shell is a program like any other, under the name that scripts know.
-fn include_exe(select: &SelectArgs) -> Vec<Vec<u8>> {
-    let shell = select.include_shell.then(|| b"/bin/sh".to_vec());
-    let named = bytes_of(&select.include_exe);
-    named.into_iter().chain(shell).collect()
-}
-
-fn preset(name: PresetName) -> Preset {
-    match name {
-        PresetName::CaCertificates => Preset::CaCertificates,
-        PresetName::Nss => Preset::Nss,
-        PresetName::Tzdata => Preset::Tzdata,
-        PresetName::Locales => Preset::Locales,
-        PresetName::PythonPackage => Preset::PythonPackage,
-    }
-}
-
-/// The mount table matters where we look at `/`; in an unpacked image nothing is mounted.
-fn mounts(root: &Path) -> Result<Mounts> {
-    if root != Path::new("/") {
-        return Ok(Mounts::none());
-    }
-    let table = fs::read("/proc/self/mountinfo")
-        .context("cannot read /proc/self/mountinfo: is /proc mounted?")?;
-    Ok(Mounts::parse(&table)?)
-}
-
-fn bytes_of(words: &[OsString]) -> Vec<Vec<u8>> {
-    words.iter().map(|word| word.as_bytes().to_vec()).collect()
 }

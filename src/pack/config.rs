@@ -82,7 +82,6 @@ impl ImageConfig {
         context: &Context,
         keep_secrets: &dyn Fn(&str) -> bool,
     ) -> (Self, Vec<String>) {
-        let mut secrets = Vec::new();
         let mut seen = BTreeSet::new();
         let mut env = Vec::new();
         for variable in &context.env {
@@ -93,14 +92,9 @@ impl ImageConfig {
             if !seen.insert(name) || secrets::is_of_the_runtime(name, value) {
                 continue;
             }
-            let is_secret = looks_like_secret(name) || secrets::holds_secret(value);
-            let is_kept = std::str::from_utf8(name).is_ok_and(keep_secrets);
-            if is_secret && !is_kept {
-                secrets.push(name.escape_ascii().to_string());
-                continue;
-            }
             env.push(variable.clone());
         }
+        let (env, secrets) = sift_secrets(&env, keep_secrets);
         let config = Self {
             entrypoint: context.argv.clone(),
             env,
@@ -144,6 +138,27 @@ impl ImageConfig {
             })
             .collect()
     }
+}
+
+/// An environment without what looks like a secret and is not to be kept, and the names of what
+/// was left out.
+pub fn sift_secrets(
+    env: &[Vec<u8>],
+    keep_secrets: &dyn Fn(&str) -> bool,
+) -> (Vec<Vec<u8>>, Vec<String>) {
+    let mut secrets = Vec::new();
+    let kept = env.iter().filter(|variable| {
+        let Some((name, value)) = split_variable(variable) else {
+            return true;
+        };
+        let is_secret = looks_like_secret(name) || secrets::holds_secret(value);
+        let is_kept = std::str::from_utf8(name).is_ok_and(keep_secrets);
+        if is_secret && !is_kept {
+            secrets.push(name.escape_ascii().to_string());
+        }
+        !is_secret || is_kept
+    });
+    (kept.cloned().collect(), secrets)
 }
 
 /// All of `words` as text; `None` where one is not.

@@ -53,7 +53,7 @@ pub fn write_layer(
     manifest: &Manifest,
     out: &mut dyn Write,
 ) -> Result<LayerSummary, PackError> {
-    write(fs, manifest, Digester::default(), out).map(|(summary, _)| summary)
+    write_stream(fs, manifest, Digester::default(), Stream::new(out)).map(|(summary, _)| summary)
 }
 
 /// [`write_layer`], and the digest of each regular file that was written.
@@ -65,19 +65,20 @@ pub fn write_layer_with_digests(
     manifest: &Manifest,
     out: &mut dyn Write,
 ) -> Result<(LayerSummary, Digests), PackError> {
-    write(fs, manifest, Digester::wanted(true), out)
+    write_stream(fs, manifest, Digester::wanted(true), Stream::new(out))
 }
 
-fn write(
-    fs: &dyn ImageFs,
+/// The same into a stream, which may leave the hashing to somebody else.
+pub(super) fn write_stream<'a>(
+    fs: &'a dyn ImageFs,
     manifest: &Manifest,
     digester: Digester,
-    out: &mut dyn Write,
+    stream: Stream<'a>,
 ) -> Result<(LayerSummary, Digests), PackError> {
     let mut layer = Layer {
         digester,
         fs,
-        stream: Stream::new(out),
+        stream,
         first_links: BTreeMap::new(),
         buffer: vec![0; COPY_BUFFER],
         summary: LayerSummary::default(),

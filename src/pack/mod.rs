@@ -21,6 +21,7 @@ pub mod dockerfile;
 pub mod inspect;
 pub mod layer;
 pub mod oci;
+pub mod one_pass;
 pub mod output;
 
 pub use change::{ChangeError, change};
@@ -31,6 +32,7 @@ pub use dockerfile::{dockerfile, dockerfile_with_losses};
 pub use inspect::{InspectError, parse_image_config};
 pub use layer::{LayerSummary, write_layer, write_layer_with_digests};
 pub use oci::{ImageSummary, write_image};
+pub use one_pass::{ImageSpec, Written, write_layer_and_image};
 pub use output::{Output, OutputError};
 pub use rfc3339::rfc3339;
 

@@ -5,9 +5,11 @@
 use super::PackError;
 use super::config::{ImageConfig, texts};
 use super::header::EntryHeader;
+use super::layer::LayerSummary;
 use super::layer_source::LayerSource;
+use super::one_pass::ImageSpec;
 use super::rfc3339::rfc3339;
-use super::stream::Stream;
+use super::stream::{BLOCK, Stream};
 use super::tag::full_tag;
 use crate::image_fs::FileTime;
 use crate::image_path::ImagePath;
@@ -63,49 +65,127 @@ pub fn write_image(
     let created = rfc3339(created).ok_or(PackError::Created(created.seconds))?;
     let mut source = LayerSource::new(rootfs_tar, layer_sha256)?;
     let layer = source.blob()?;
-    let configuration = canonical(&with_docker_members(
-        describe(serde_json::to_value(configuration(
-            config, &created, &layer,
-        )))?,
-        config,
-    ))?;
-    let config_blob = Blob::of(MediaType::ImageConfig, &configuration);
-    let manifest = canonical(&image_manifest(&config_blob, &layer)?)?;
-    let manifest_blob = Blob::of(MediaType::ImageManifest, &manifest);
-    let index = canonical(&index(&manifest_blob, config, tag.as_deref())?)?;
-    let docker = canonical(&docker_manifest(&config_blob, &layer, tag.as_deref()))?;
-    let layout = canonical(&describe(
-        OciLayoutBuilder::default()
-            .image_layout_version("1.0.0")
-            .build(),
-    )?)?;
-
+    let described = Described::new(&layer, config, tag, &created)?;
     let mut archive = Stream::new(out);
-    file(&mut archive, "oci-layout", &layout)?;
-    file(&mut archive, "index.json", &index)?;
-    file(&mut archive, "manifest.json", &docker)?;
-    for directory in ["blobs/", "blobs/sha256/"] {
-        EntryHeader::directory(directory.as_bytes(), 0o755)
-            .write(&mut archive)
-            .map_err(PackError::writing)?;
-    }
-    file(&mut archive, &config_blob.path(), &configuration)?;
-    file(&mut archive, &manifest_blob.path(), &manifest)?;
+    directories(&mut archive)?;
     EntryHeader::file(layer.path().as_bytes(), 0o644, layer.size)
         .write(&mut archive)
         .map_err(PackError::writing)?;
     source.copy(&layer, &mut archive)?;
     archive.pad().map_err(PackError::writing)?;
-    archive.finish().map_err(PackError::writing)?;
+    described.write(archive)?;
+    let losses = config.losses().into_iter().chain(source.loss()).collect();
+    Ok(described.summary(&layer, losses))
+}
 
-    Ok(ImageSummary {
-        manifest_digest: manifest_blob.digest(),
-        config_digest: config_blob.digest(),
-        layer_digest: layer.digest(),
-        layer_bytes: layer.size,
-        tag,
-        losses: config.losses().into_iter().chain(source.loss()).collect(),
-    })
+/// Where a layer's header goes once its digest is known: an offset in the image.
+pub(super) struct LayerPlace(pub u64);
+
+/// Begins an image whose layer is what is written next.
+pub(super) fn begin_image(out: &mut dyn Write) -> Result<LayerPlace, PackError> {
+    let mut archive = Stream::counted(out);
+    directories(&mut archive)?;
+    let (place, _) = archive.sum();
+    out.write_all(&[0; BLOCK as usize])
+        .map_err(PackError::writing)?;
+    Ok(LayerPlace(place))
+}
+
+/// Ends an image whose layer has been written; gives the layer's header.
+pub(super) fn finish_image(
+    layer: &LayerSummary,
+    wish: &ImageSpec,
+    out: &mut dyn Write,
+) -> Result<(Vec<u8>, ImageSummary), PackError> {
+    let layer = Blob {
+        media_type: MediaType::ImageLayer,
+        sha256: hex(&layer.sha256),
+        size: layer.tar_bytes,
+    };
+    let tag = wish.tag.map(full_tag).transpose()?;
+    let created = wish.created.unwrap_or_default();
+    let created = rfc3339(created).ok_or(PackError::Created(created.seconds))?;
+    let described = Described::new(&layer, wish.config, tag, &created)?;
+    described.write(Stream::counted(out))?;
+    let mut header = Vec::new();
+    EntryHeader::file(layer.path().as_bytes(), 0o644, layer.size)
+        .write(&mut Stream::counted(&mut header))
+        .map_err(PackError::writing)?;
+    Ok((header, described.summary(&layer, wish.config.losses())))
+}
+
+fn directories(archive: &mut Stream) -> Result<(), PackError> {
+    for directory in ["blobs/", "blobs/sha256/"] {
+        EntryHeader::directory(directory.as_bytes(), 0o755)
+            .write(archive)
+            .map_err(PackError::writing)?;
+    }
+    Ok(())
+}
+
+/// Everything that an image says of its layer. It stands behind the layer, since only then the
+/// digest is known; `docker save` writes its indexes last too.
+struct Described {
+    configuration: Vec<u8>,
+    config: Blob,
+    manifest: Vec<u8>,
+    manifest_blob: Blob,
+    index: Vec<u8>,
+    docker: Vec<u8>,
+    layout: Vec<u8>,
+    tag: Option<String>,
+}
+
+impl Described {
+    fn new(
+        layer: &Blob,
+        config: &ImageConfig,
+        tag: Option<String>,
+        created: &str,
+    ) -> Result<Self, PackError> {
+        let configuration = describe(serde_json::to_value(configuration(config, created, layer)))?;
+        let configuration = canonical(&with_docker_members(configuration, config))?;
+        let config_blob = Blob::of(MediaType::ImageConfig, &configuration);
+        let manifest = canonical(&image_manifest(&config_blob, layer)?)?;
+        let manifest_blob = Blob::of(MediaType::ImageManifest, &manifest);
+        let index = canonical(&index(&manifest_blob, config, tag.as_deref())?)?;
+        let docker = canonical(&docker_manifest(&config_blob, layer, tag.as_deref()))?;
+        let layout = canonical(&describe(
+            OciLayoutBuilder::default()
+                .image_layout_version("1.0.0")
+                .build(),
+        )?)?;
+        Ok(Self {
+            index,
+            docker,
+            layout,
+            configuration,
+            config: config_blob,
+            manifest,
+            manifest_blob,
+            tag,
+        })
+    }
+
+    fn write(&self, mut archive: Stream) -> Result<(), PackError> {
+        file(&mut archive, &self.config.path(), &self.configuration)?;
+        file(&mut archive, &self.manifest_blob.path(), &self.manifest)?;
+        file(&mut archive, "index.json", &self.index)?;
+        file(&mut archive, "manifest.json", &self.docker)?;
+        file(&mut archive, "oci-layout", &self.layout)?;
+        archive.finish().map(drop).map_err(PackError::writing)
+    }
+
+    fn summary(self, layer: &Blob, losses: Vec<Loss>) -> ImageSummary {
+        ImageSummary {
+            manifest_digest: self.manifest_blob.digest(),
+            config_digest: self.config.digest(),
+            layer_digest: layer.digest(),
+            layer_bytes: layer.size,
+            tag: self.tag,
+            losses,
+        }
+    }
 }
 
 /// Something that is named by its digest.

@@ -1,16 +1,23 @@
 //! A file that gets its final name only when it is complete.
 
+use crate::sys;
+use crossbeam_channel::bounded;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 const BUFFER: usize = 256 * 1024;
+/// After so many bytes the disk is asked to begin, so that the end need not wait for all of them.
+const WRITE_BACK: u64 = 16 << 20;
 /// Enough of the final name to recognise it, and room for what is put around it (NAME_MAX).
 const NAME_IN_TEMPORARY: usize = 200;
 /// Temporary files that killed runs of the same process ID left, PID 1 for instance.
@@ -68,6 +75,12 @@ impl std::error::Error for OutputError {
     }
 }
 
+/// A file that would grow beyond the size limit (ulimit -f) becomes an error that can be told
+/// (EFBIG) instead of the end of the process by SIGXFSZ.
+pub fn survive_size_limit() {
+    sys::ignore_size_limit_signal();
+}
+
 /// A buffered file under a temporary name, `.NAME.PID.tmp` beside the final one.
 ///
 /// [`Output::commit`] gives it its final name; dropping it without that removes it. A device, a
@@ -82,6 +95,8 @@ pub struct Output {
     temporary: PathBuf,
     /// Where it goes; `None` when written straight into.
     target: Option<PathBuf>,
+    /// Bytes since the disk was last asked to begin.
+    unsent: u64,
 }
 
 impl Output {
@@ -100,6 +115,7 @@ impl Output {
                 named: path.to_owned(),
                 temporary: path.to_owned(),
                 target: None,
+                unsent: 0,
             });
         }
         // Renaming onto a symlink would replace the link, not the file it leads to.
@@ -114,6 +130,7 @@ impl Output {
             named: path.to_owned(),
             temporary,
             target: Some(target),
+            unsent: 0,
         })
     }
 
@@ -123,18 +140,32 @@ impl Output {
         &self.temporary
     }
 
+    /// Whether what was written can be gone back to.
+    pub fn is_seekable(&self) -> bool {
+        self.target.is_some()
+    }
+
     /// Brings everything to the disk, then gives the file its name, then brings that to the
     /// disk.
     ///
     /// # Errors
     /// [`OutputError`]; the file then does not have its final name, unless only the last step
     /// failed.
-    pub fn commit(mut self) -> Result<(), OutputError> {
-        self.finish()
+    pub fn commit(self) -> Result<(), OutputError> {
+        self.commit_unless(&AtomicBool::new(false))
+    }
+
+    /// The same, but from when on `hurried` is set the disk is not waited for any more: the file
+    /// is whole, and may be lost with the machine's power.
+    ///
+    /// # Errors
+    /// As [`Output::commit`].
+    pub fn commit_unless(mut self, hurried: &AtomicBool) -> Result<(), OutputError> {
+        self.finish(hurried)
             .map_err(|error| OutputError::new(&self.named, error))
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn finish(&mut self, hurried: &AtomicBool) -> io::Result<()> {
         let Some(mut writer) = self.writer.take() else {
             return Ok(());
         };
@@ -142,27 +173,48 @@ impl Output {
         let Some(target) = self.target.clone() else {
             return Ok(());
         };
-        writer.get_ref().sync_all()?;
-        drop(writer);
+        let (file, _) = writer.into_parts();
+        sync_unless(file, hurried)?;
         fs::rename(&self.temporary, &target)?;
         self.target = None;
-        sync_directory(&target)
+        match hurried.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => sync_directory(&target),
+        }
     }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.writer {
+        let written = match &mut self.writer {
             Some(writer) => writer.write(bytes),
             None => Ok(0),
         }
-        .map_err(|error| named(&self.named, error))
+        .map_err(|error| named(&self.named, error))?;
+        self.unsent += written as u64;
+        if self.unsent >= WRITE_BACK && self.target.is_some() {
+            self.unsent = 0;
+            if let Some(writer) = &self.writer {
+                sys::start_write_back(writer.get_ref());
+            }
+        }
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.writer {
             Some(writer) => writer.flush(),
             None => Ok(()),
+        }
+        .map_err(|error| named(&self.named, error))
+    }
+}
+
+impl Seek for Output {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match &mut self.writer {
+            Some(writer) => writer.seek(to),
+            None => Err(Errno::EBADF.into()),
         }
         .map_err(|error| named(&self.named, error))
     }
@@ -178,6 +230,29 @@ impl Drop for Output {
             let _ = fs::remove_file(&self.temporary);
         }
     }
+}
+
+/// fsync(2) on a thread of its own, since nothing ends one that waits for a slow disk.
+fn sync_unless(file: File, hurried: &AtomicBool) -> io::Result<()> {
+    const BEAT: Duration = Duration::from_millis(20);
+    if hurried.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let file = Arc::new(file);
+    let (done, synced) = bounded(1);
+    let theirs = Arc::clone(&file);
+    let thread = std::thread::Builder::new()
+        .name("sync".to_owned())
+        .spawn(move || drop(done.send(theirs.sync_all())));
+    if thread.is_err() {
+        return file.sync_all();
+    }
+    while !hurried.load(Ordering::Relaxed) {
+        if let Ok(result) = synced.recv_timeout(BEAT) {
+            return result;
+        }
+    }
+    Ok(())
 }
 
 /// Whoever writes through `dyn Write` sees an [`io::Error`] whose message is complete.

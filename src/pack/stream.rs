@@ -11,7 +11,8 @@ const ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
 /// Hands bytes on to a writer, and knows how many there were and their SHA-256.
 pub struct Stream<'a> {
     out: &'a mut dyn Write,
-    hash: Sha256,
+    /// `None` where somebody else hashes.
+    hash: Option<Sha256>,
     written: u64,
 }
 
@@ -20,7 +21,16 @@ impl<'a> Stream<'a> {
     pub fn new(out: &'a mut dyn Write) -> Self {
         Self {
             out,
-            hash: Sha256::new(),
+            hash: Some(Sha256::new()),
+            written: 0,
+        }
+    }
+
+    /// Starts with nothing written, for a writer that hashes by itself.
+    pub fn counted(out: &'a mut dyn Write) -> Self {
+        Self {
+            out,
+            hash: None,
             written: 0,
         }
     }
@@ -48,16 +58,19 @@ impl<'a> Stream<'a> {
         Ok(self.sum())
     }
 
-    /// The length and SHA-256 of what was written.
+    /// The length and SHA-256 of what was written; zeros where it is not hashed here.
     pub fn sum(self) -> (u64, [u8; 32]) {
-        (self.written, self.hash.finalize().into())
+        let hash = self.hash.map(|hash| hash.finalize().into());
+        (self.written, hash.unwrap_or_default())
     }
 }
 
 impl Write for Stream<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
-        self.hash.update(bytes.get(..written).unwrap_or(bytes));
+        if let Some(hash) = &mut self.hash {
+            hash.update(bytes.get(..written).unwrap_or(bytes));
+        }
         self.written += written as u64;
         Ok(written)
     }

@@ -37,7 +37,7 @@ pub struct Spool {
 
 impl Spool {
     /// Copies go into a directory `place`, which is made when there is one, or beside it where
-    /// there is something already.
+    /// there is something already; [`free_place`] finds one where there is nothing.
     pub fn new(place: PathBuf, limit: Option<u64>, interest: Interest) -> Self {
         Self {
             place,
@@ -48,6 +48,18 @@ impl Spool {
             fs: HostFs::new("/"),
             interest,
             linked: HashMap::new(),
+        }
+    }
+
+    /// Goes on with the copies of an earlier run, which are in this directory and have numbers
+    /// below `next`.
+    pub fn resume(&mut self, directory: PathBuf, next: u64) {
+        self.next = next;
+        if directory.is_dir() {
+            self.limit = self.limit.or_else(|| half_of_the_free_space(&directory));
+            self.directory = Some(directory);
+        } else {
+            self.place = directory;
         }
     }
 
@@ -183,15 +195,31 @@ impl Spool {
     }
 }
 
+/// `place`, or a name like it that is free now: what an earlier run left is left alone.
+pub fn free_place(place: &Path) -> PathBuf {
+    for attempt in 1..MAX_ATTEMPTS {
+        let name = numbered(place, attempt);
+        if fs::symlink_metadata(&name).is_err() {
+            return name;
+        }
+    }
+    place.to_owned()
+}
+
+fn numbered(place: &Path, attempt: u32) -> PathBuf {
+    let mut name = place.as_os_str().to_owned();
+    if attempt > 1 {
+        name.push(format!(".{attempt}"));
+    }
+    name.into()
+}
+
 /// Makes the directory; one that an earlier run left is left alone.
 fn make(place: &Path) -> io::Result<PathBuf> {
     for attempt in 1..MAX_ATTEMPTS {
-        let mut name = place.as_os_str().to_owned();
-        if attempt > 1 {
-            name.push(format!(".{attempt}"));
-        }
+        let name = numbered(place, attempt);
         match DirBuilder::new().mode(0o700).create(&name) {
-            Ok(()) => return Ok(name.into()),
+            Ok(()) => return Ok(name),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }

@@ -210,6 +210,9 @@ impl<'a> Plan<'a> {
         let user_refused = matches!(judged, Verdict::Out(Exclusion::Pattern(_) | Exclusion::Own));
         if there || user_refused {
             self.take_walk(&walk, path, &Wish::because(Reason::Always));
+            if !self.rules.in_container() {
+                self.forget_time(&walk.last);
+            }
         } else {
             let mut made = path;
             if !walk.links.is_empty() {
@@ -217,6 +220,20 @@ impl<'a> Plan<'a> {
                 made = &walk.last;
             }
             self.enter(made, made_directory(mode, 0, 0), Reason::Always);
+        }
+    }
+
+    /// Outside of containers everybody writes there, so that its time would make each run's bytes
+    /// differ and tells nothing.
+    fn forget_time(&mut self, path: &ImagePath) {
+        if let Some(entry) = self.manifest.entries.get_mut(path)
+            && let Some(meta) = entry.meta.take_if(|meta| meta.kind == FileKind::Directory)
+        {
+            entry.source = Source::EmptyDirectory {
+                mode: meta.mode,
+                uid: meta.uid,
+                gid: meta.gid,
+            };
         }
     }
 

@@ -62,6 +62,11 @@ impl<'a> Rules<'a> {
         self.earlier.doubt_clocks(recording, &self.options.mounts);
     }
 
+    /// Whether the tree is that of a container.
+    pub(super) fn in_container(&self) -> bool {
+        self.in_container
+    }
+
     /// Judges a physical path. What the user `included` is shipped even if it was made at run
     /// time.
     pub(super) fn judge(&self, path: &ImagePath, kind: FileKind, included: bool) -> Verdict {

@@ -115,7 +115,7 @@ fn trace(
     let runs = Arc::new(AtomicBool::new(false));
     let (run, end) = (Arc::clone(&runs), news.clone());
     let result = started.follow(
-        None,
+        (None, None),
         (visitors::Wish::Off, Default::default()),
         Keeping {
             past: Arc::default(),

@@ -16,6 +16,7 @@ use crate::tracer::stop::End;
 use crate::tracer::tracees::ProcTracees;
 use crate::tracer::visitors::{self, Search, Visitors};
 use nix::errno::Errno;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -102,7 +103,7 @@ impl Started {
     /// which is dropped at the end, changes of who is alive to `on_change`.
     pub fn follow(
         mut self,
-        stop_timeout: Option<Duration>,
+        (stop_timeout, hurry): (Option<Duration>, Option<Arc<AtomicBool>>),
         (wish, ties): (visitors::Wish, (visitors::Hush, visitors::Colleagues)),
         keeping: Keeping,
         emit: impl FnMut(Event) + Send + 'static,
@@ -114,6 +115,7 @@ impl Started {
             stop_timeout,
             self.witness.take(),
             self.stops_along,
+            hurry,
         )
         .map_err(resources)?;
         if let Some(listener) = self.launched.listener.take() {

@@ -78,8 +78,8 @@ impl Started {
     fn run(mut self) -> Result<End, SuperviseError> {
         let witness = self.shares_group.then(Witness::start).flatten();
         let_go(&BTreeSet::new());
-        let mut signals =
-            SignalThread::start(self.main, None, witness, self.shares_group).map_err(resources)?;
+        let mut signals = SignalThread::start(self.main, None, witness, self.shares_group, None)
+            .map_err(resources)?;
         let end = wait(self.main, &signals)?;
         signals.on_end(self.main);
         signals.close();

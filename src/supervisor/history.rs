@@ -171,7 +171,8 @@ impl World {
         }
         let spool = Spool::new(home.path().join("spool"), None, Box::new(|_, _| true));
         let spool = Arc::new(Mutex::new(spool.rooted(&root)));
-        let (recorder, mut emitter) = RecorderThread::start(Context::default()).expect("started");
+        let (recorder, mut emitter) =
+            RecorderThread::start(Context::default(), None).expect("started");
         let originals = Originals::new(Arc::clone(&spool), recorder.handle(), Vec::new());
         let Keeping { past, keeper } = originals.keeping();
         let memory = Arc::default();
@@ -333,7 +334,7 @@ proptest! {
         }
         let World { home, mut observer, spool, recorder, read, .. } = world;
         observer.close();
-        let recording = recorder.finish().expect("a recording");
+        let recording = recorder.finish(0).expect("a recording");
         prop_assert!(recording.losses.is_empty(), "{:?}", recording.losses);
         let spool = spool.lock().expect("whole");
         let saved = HostFs::new(spool.directory().unwrap_or(home.path()));

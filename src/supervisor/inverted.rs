@@ -145,7 +145,8 @@ impl Trace {
         let mut launched = attacher.attach(&choice)?;
         raise_own_file_limit();
         let argv = request.context.argv.clone();
-        let (recorder, mut emitter) = RecorderThread::start(request.context).map_err(failed)?;
+        let (recorder, mut emitter) =
+            RecorderThread::start(request.context, request.journal).map_err(failed)?;
         let (hush, pack) = (visitors::Hush::default(), request.pack);
         let hushed = hush.clone();
         let colleagues = visitors::Colleagues::default();
@@ -241,7 +242,7 @@ impl Trace {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .close();
-        match self.recorder.finish() {
+        match self.recorder.finish(end.exit_status()) {
             Some(recording) => conclude(Traced {
                 end,
                 recording,

@@ -1,12 +1,13 @@
 //! The thread that receives our signals and carries out the stop policy.
 
-use super::stop_policy::{Order, Source, StopPolicy};
+use super::stop_policy::{Order, Source, StopPolicy, is_stop_request};
 use super::witness::Witness;
 use crate::sys::{self, ComingStop, Received, Tid};
 use crate::tracer::engine::Watcher;
 use nix::unistd::{getpid, getppid};
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,9 @@ struct State {
     live: BTreeSet<Tid>,
     main: Tid,
     witness: Option<Witness>,
+    /// The trace is over: the outputs are being written.
+    is_over: bool,
+    hurry: Option<Arc<AtomicBool>>,
 }
 
 /// Handle on the signal thread, for the ptrace loop.
@@ -34,18 +38,21 @@ pub struct SignalThread {
 impl SignalThread {
     /// Starts it. All signals must be blocked already. `witness`: of the process group, where
     /// the command is in ours. `stops_along`: whether whoever watches us must see us stop as the
-    /// command does.
+    /// command does. `hurry` is set by a stop signal that comes after [`Self::close`].
     pub fn start(
         main: Tid,
         timeout: Option<Duration>,
         witness: Option<Witness>,
         stops_along: bool,
+        hurry: Option<Arc<AtomicBool>>,
     ) -> io::Result<Self> {
         let state = Arc::new(Mutex::new(State {
             policy: StopPolicy::new(main, getpid().as_raw(), timeout),
             live: BTreeSet::from([main]),
             main,
             witness,
+            is_over: false,
+            hurry,
         }));
         let shared = Arc::clone(&state);
         std::thread::Builder::new()
@@ -82,7 +89,9 @@ impl SignalThread {
 
     /// Nothing is left to be signalled.
     pub fn close(&self) {
-        lock(&self.state).witness = None;
+        let mut state = lock(&self.state);
+        state.witness = None;
+        state.is_over = true;
     }
 }
 
@@ -111,10 +120,18 @@ impl Watcher for SignalThread {
 
 fn receive(state: &Mutex<State>) {
     loop {
-        let timeout = lock(state).policy.is_stopping().then_some(TICK);
+        let ticks = {
+            let state = lock(state);
+            state.policy.is_stopping() && !state.is_over
+        };
+        let timeout = ticks.then_some(TICK);
         let received = sys::wait_signal(timeout);
         let mut state = lock(state);
         let now = Instant::now();
+        if state.is_over {
+            state.hurry_up(received.as_ref());
+            continue;
+        }
         let orders = match &received {
             Some(received) => {
                 let source = state.source_of(received);
@@ -142,6 +159,18 @@ impl State {
             Source::Group
         } else {
             Source::Process(received.sender)
+        }
+    }
+
+    /// Nobody is left to be signalled but us.
+    fn hurry_up(&self, received: Option<&Received>) {
+        let asked = received.is_some_and(|received| is_stop_request(received.signal));
+        let hurry = self.hurry.as_ref().filter(|_| asked);
+        if hurry.is_some_and(|hurry| !hurry.swap(true, Ordering::Relaxed)) {
+            tracing::warn!(
+                "another stop signal: the outputs are written whole, but not waited for until \
+                 they are on the disk"
+            );
         }
     }
 

@@ -30,6 +30,13 @@ pub enum Order {
 /// command would have taken them along at once.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// What comes so soon is no second request: timeout(1) signals us and our group, some send
+/// SIGTERM and SIGINT at once.
+const ONE_REQUEST: Duration = Duration::from_millis(500);
+
+/// How long the command may take once a second stop signal has come.
+const HURRY: Duration = Duration::from_secs(2);
+
 /// The PID that stands for the application in a container: who signals it means the command.
 const INIT: Tid = 1;
 
@@ -40,7 +47,8 @@ pub struct StopPolicy {
     main_lives: bool,
     own: Tid,
     timeout: Option<Duration>,
-    stopping: bool,
+    /// Since when.
+    stopping: Option<Instant>,
     /// Whether those that outlive the command have been asked to end.
     rest_asked: bool,
     deadline: Option<Instant>,
@@ -55,7 +63,7 @@ impl StopPolicy {
             main_lives: true,
             own,
             timeout,
-            stopping: false,
+            stopping: None,
             rest_asked: false,
             deadline: None,
         }
@@ -63,7 +71,7 @@ impl StopPolicy {
 
     /// Whether a stop was asked for.
     pub fn is_stopping(&self) -> bool {
-        self.stopping
+        self.stopping.is_some()
     }
 
     /// We received `signal`: it goes to the command once, however many of us have got it.
@@ -76,8 +84,14 @@ impl StopPolicy {
             }
             Source::Group | Source::Process(_) => {}
         }
-        if matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGQUIT) && !self.stopping {
-            self.stopping = true;
+        if is_stop_request(signal)
+            && let Some(since) = self.stopping
+        {
+            if now >= since + ONE_REQUEST {
+                self.limit(now + HURRY);
+            }
+        } else if is_stop_request(signal) {
+            self.stopping = Some(now);
             self.rest_asked = !self.main_lives;
             self.deadline = self.timeout.map(|timeout| now + timeout);
         }
@@ -95,7 +109,7 @@ impl StopPolicy {
 
     /// Some time has passed.
     pub fn on_tick(&mut self, now: Instant) -> Vec<Order> {
-        if !self.stopping {
+        if self.stopping.is_none() {
             return Vec::new();
         }
         if let Some(deadline) = self.deadline
@@ -105,15 +119,20 @@ impl StopPolicy {
         }
         if !self.main_lives && !self.rest_asked {
             self.rest_asked = true;
-            let grace_ends = now + GRACE;
-            self.deadline = Some(match self.deadline {
-                Some(deadline) => deadline.min(grace_ends),
-                None => grace_ends,
-            });
+            self.limit(now + GRACE);
             return vec![Order::SignalAll(libc::SIGTERM)];
         }
         Vec::new()
     }
+
+    fn limit(&mut self, deadline: Instant) {
+        self.deadline = Some(self.deadline.map_or(deadline, |known| known.min(deadline)));
+    }
+}
+
+/// Whether a signal asks for the end of the application.
+pub fn is_stop_request(signal: i32) -> bool {
+    matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGQUIT)
 }
 
 #[cfg(test)]
@@ -183,6 +202,41 @@ mod tests {
         policy.on_signal(libc::SIGTERM, OUTSIDE, now);
         assert_eq!(policy.on_tick(now + Duration::from_secs(4)), []);
         let orders = policy.on_tick(now + Duration::from_secs(5));
+        assert_eq!(orders, [Order::SignalAll(libc::SIGKILL)]);
+    }
+
+    #[test]
+    fn a_second_stop_signal_is_passed_on_and_hurries() {
+        for timeout in [None, Some(60)] {
+            let (mut policy, now) = policy(timeout);
+            policy.on_signal(libc::SIGTERM, OUTSIDE, now);
+            let later = now + Duration::from_secs(10);
+            let orders = policy.on_signal(libc::SIGINT, OUTSIDE, later);
+            assert_eq!(orders, [Order::PassOn]);
+            assert_eq!(policy.on_tick(later + HURRY / 2), []);
+            let orders = policy.on_tick(later + HURRY);
+            assert_eq!(orders, [Order::SignalAll(libc::SIGKILL)]);
+        }
+    }
+
+    #[test]
+    fn signals_in_one_breath_are_one_request() {
+        let (mut policy, now) = policy(None);
+        policy.on_signal(libc::SIGTERM, OUTSIDE, now);
+        let orders = policy.on_signal(libc::SIGTERM, OUTSIDE, now + ONE_REQUEST / 2);
+        assert_eq!(orders, [Order::PassOn]);
+        assert_eq!(policy.on_tick(now + Duration::from_secs(3600)), []);
+    }
+
+    #[test]
+    fn a_third_one_gives_no_more_time_and_other_signals_do_not_hurry() {
+        let (mut policy, now) = policy(None);
+        policy.on_signal(libc::SIGTERM, OUTSIDE, now);
+        policy.on_signal(libc::SIGHUP, OUTSIDE, now);
+        assert_eq!(policy.on_tick(now + HURRY), []);
+        policy.on_signal(libc::SIGTERM, OUTSIDE, now + HURRY);
+        policy.on_signal(libc::SIGTERM, OUTSIDE, now + HURRY * 3 / 2);
+        let orders = policy.on_tick(now + HURRY * 2);
         assert_eq!(orders, [Order::SignalAll(libc::SIGKILL)]);
     }
 

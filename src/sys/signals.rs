@@ -51,6 +51,12 @@ fn set_disposition(signal: i32, ignore: bool) {
     unsafe { libc::signal(signal, action) };
 }
 
+/// Makes a write beyond the file size limit fail with EFBIG and nothing else (setrlimit(2)). For
+/// processes that start no command: it would inherit that.
+pub fn ignore_size_limit_signal() {
+    set_disposition(libc::SIGXFSZ, true);
+}
+
 /// How signals were handled before [`take_over_signals`].
 pub struct SavedSignals {
     mask: Mask,

@@ -22,6 +22,8 @@ pub struct Memories {
     /// Threads whose memory may not be opened.
     refused: HashSet<Tid>,
     clock: u64,
+    /// Whether it was told that no file can be opened.
+    is_starved: bool,
 }
 
 struct Opened {
@@ -36,6 +38,7 @@ impl Memories {
             files: HashMap::new(),
             refused: HashSet::new(),
             clock: 0,
+            is_starved: false,
         }
     }
 
@@ -47,7 +50,13 @@ impl Memories {
         }
         self.refused.remove(&tid);
         let path = format!("/proc/{tid}/mem");
-        match credentials::as_tracee(tid, || File::open(&path)) {
+        let open = || credentials::as_tracee(tid, || File::open(&path));
+        let mut opened = open();
+        while opened.as_ref().is_err_and(is_lack_of_files) && !self.files.is_empty() {
+            self.close_longest_unused();
+            opened = open();
+        }
+        match opened {
             Ok(file) => {
                 self.clock += 1;
                 let last_use = self.clock;
@@ -56,8 +65,18 @@ impl Memories {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 self.refused.insert(tid);
             }
+            Err(error) if is_lack_of_files(&error) => self.tell_starved(&error),
             // It has ended.
             Err(_) => {}
+        }
+    }
+
+    fn tell_starved(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.is_starved, true) {
+            tracing::warn!(
+                "{error}: what the application uses cannot be read, and files will be missing in \
+                 the image: raise the limit of micropacker (ulimit -n, docker run --ulimit nofile)"
+            );
         }
     }
 
@@ -102,6 +121,10 @@ impl Default for Memories {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn is_lack_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// Reads a NUL-terminated path at `address` into `path`, without its NUL, through `read`, which

@@ -22,7 +22,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let (recorder, emitter) = RecorderThread::start(Context::default()).expect("started");
+        let (recorder, emitter) = RecorderThread::start(Context::default(), None).expect("started");
         let pack = |recording: &Recording| match recording.uses.len() {
             0 => Err("nothing was used".to_owned()),
             entries => Ok(Packed {
@@ -80,7 +80,7 @@ impl Scene {
     fn finish(self) -> Recording {
         drop(self.emitter);
         self.control.on_end_of_trace();
-        self.recorder.finish().expect("a recording")
+        self.recorder.finish(0).expect("a recording")
     }
 }
 
