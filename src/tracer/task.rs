@@ -109,7 +109,11 @@ impl TaskTable {
         if self.lineage(tid) == Lineage::Command {
             self.released.insert(leader);
         }
-        self.remove(tid);
+        let task = self.remove(tid);
+        if tid != self.main && task.is_some_and(|task| task.parent.is_none()) {
+            // Its parent has yet to tell of it, and must not bring it back.
+            self.ended_early.insert(tid);
+        }
     }
 
     /// Whether the trace waits for processes that run without us.

@@ -198,3 +198,12 @@ fn the_trace_does_not_wait_for_a_visitor_that_was_let_go() {
     table.on_stop(MAIN, Stop::Ended(End::Exited(0)), 0);
     assert!(table.is_empty());
 }
+
+#[test]
+fn who_was_let_go_before_its_parent_told_of_it_is_not_brought_back() {
+    let mut table = TaskTable::new(MAIN);
+    table.on_stop(11, Stop::Trap, 0);
+    table.release(11, MAIN);
+    table.on_stop(MAIN, Stop::Spawned, 11);
+    assert!(!table.contains(11));
+}
