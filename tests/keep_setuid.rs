@@ -10,6 +10,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 
 const MICROPACKER: &str = env!("CARGO_BIN_EXE_micropacker");
@@ -32,6 +33,14 @@ const NOBODY: [&str; 4] = [
 /// A directory with set-user-ID programs that everybody may execute.
 struct Scene {
     home: TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// The log of opened files does not tell who opened them: a directory that another test has made
+/// would be packed, and be gone by then.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Scene {
@@ -41,9 +50,10 @@ impl Scene {
             eprintln!("{test}: not run, no root here");
             return None;
         }
+        let _turn = turn();
         let home = tempfile::tempdir().expect("a directory");
         set_mode(home.path(), 0o777);
-        let scene = Self { home };
+        let scene = Self { home, _turn };
         for (name, from, mode) in [
             ("effective", "/usr/bin/id", 0o4755),
             ("become", "/usr/bin/setpriv", 0o4755),
@@ -155,7 +165,9 @@ fn what_such_a_program_becomes_is_followed_again() {
     let root = "--reuid=0 --regid=0 --clear-groups";
     let to_root = format!("$0/become {root} bash -c '{followed}' $0");
     // A shell that stays, and one that execs: the one is a child of the other.
-    let child = format!("$0/become {root} bash -c \"bash -c '{followed}' $0; exit \\$?\"");
+    // The process that waits is the innermost shell.
+    let inner = followed.replace("$$", "\\$\\$");
+    let child = format!("$0/become {root} bash -c \"bash -c '{inner}' $0; exit \\$?\"");
     for script in [format!("exec {to_root}"), to_root, child] {
         let (output, names) = scene.traced(&PLAIN_CONTAINER, &[&script]);
         let told = text(&output.stderr);
@@ -211,6 +223,7 @@ fn an_execve_beside_traced_threads_ends() {
     if let Some(need) = fixture.unmet_need() {
         return eprintln!("not run, no {need} here");
     }
+    let _turn = turn();
     let prepared = fixture.prepare();
     let (micropacker, tarball) = (OsStr::new(MICROPACKER), prepared.home().join("rootfs.tar"));
     let front = [&WATCHDOG[..], &PLAIN_CONTAINER].concat();
