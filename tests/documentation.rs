@@ -96,6 +96,7 @@ fn links_between_pages_lead_somewhere() {
         "docs/cli.md",
         "docs/control.md",
         "docs/design.md",
+        "docs/guide.md",
         "docs/limits.md",
         "docs/report.md",
     ];
