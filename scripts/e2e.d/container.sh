@@ -41,7 +41,7 @@ exit_status() { "$containers" inspect --format '{{.State.ExitCode}}' "$container
 # end_container LOG: has it stopped, when it does not end by itself; keeps its output and state.
 end_container() {
   case $ends in
-    stopped) "$containers" stop -t "$patience" "$container" >/dev/null ;;
+    stopped) "$containers" stop -t "${patience:-60}" "$container" >/dev/null ;;
     killed)
       "$containers" kill "$container" >/dev/null
       wait_until 60 has_ended || { echo 'the container does not end' >&2; return 1; }

@@ -4,7 +4,7 @@
 
 engine_pid=''
 # What belongs to this run, and to the case that runs.
-run_label=micropacker-e2e=$$ case_label=''
+run_label=micropacker-e2e=$$ case_label=micropacker-e2e-case=$$
 
 start_engine() {
   if docker version >/dev/null 2>&1; then

@@ -60,7 +60,7 @@ torture_in() {
   put_mounts "$directory"
   start_container "$image" "${options[@]}" "${mounts[@]}" \
     --volume "$work/micropacker:/micropacker:ro" --volume "$directory/out:/out" --entrypoint /micropacker \
-    -- -d --output /out/rootfs.tar --artifacts /out --include-mount /t/included-mount/m -- "${entry[@]}" exercise
+    -- -d --keep-package-metadata off --output /out/rootfs.tar --artifacts /out --include-mount /t/included-mount/m -- "${entry[@]}" exercise
   wait_until 120 is_ready
   ends=stopped
   end_container "$directory/traced"
@@ -156,7 +156,7 @@ leave_engine() {
 
 remove_containers_of_place() {
   case $containers in
-    docker) remove_containers ;;
-    *) remove_podman_containers ;;
+    docker) remove_containers "$run_label" ;;
+    *) remove_podman_containers --all ;;
   esac
 }
