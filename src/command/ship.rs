@@ -155,7 +155,7 @@ pub fn ship(
         ..options
     };
     let manifest = resolve(fs, recording, &options);
-    tell_exclusions(&manifest);
+    tell_exclusions(&manifest)?;
     let changed = tell_changes_of_others(&manifest, recording, fs);
     decided::mounts(&manifest);
     decided::earlier(&manifest);

@@ -53,7 +53,9 @@ pub enum PackError {
         operation: &'static str,
     },
     /// An entry could not be read.
-    #[error("cannot {operation} {path}: {source}")]
+    #[error(
+        "cannot {operation} {path}: {source}; mend that, or leave it out with --exclude {path}"
+    )]
     Read {
         /// The entry.
         path: ImagePath,
