@@ -1,5 +1,6 @@
 //! Reading an image's file system behind a trait, so that all pure logic is tested in memory.
 
+mod guarded;
 mod host;
 mod mem;
 mod walk;
@@ -9,6 +10,7 @@ use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::io;
 
+pub use guarded::{Guard, GuardedFs};
 pub use host::HostFs;
 pub use mem::MemFs;
 pub use walk::{Walk, walk, walk_in};
