@@ -33,7 +33,7 @@ pub use seccomp::{
     Filter, FilterMode, Instruction, Listener, Notification, install_filter, probe_in_child,
 };
 pub use signals::{
-    ComingStop, Received, SavedSignals, end_by, ignore_size_limit_signal, is_thread_of,
+    ComingStop, Received, SavedSignals, end_by, ignore_size_limit_signal, is_pending, is_thread_of,
     leads_a_process, own_thread, reset_for_child, restore_sigpipe, send_signal, signal_of_stop,
     take_over_signals, take_pending, wait_signal,
 };
