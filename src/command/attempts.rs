@@ -3,6 +3,7 @@
 //! Others than the application may remove or change a file between two looks at it: a temporary
 //! file of a process that nobody followed, which only the log of opened files names.
 
+use super::progress::Progress;
 use super::ship::{Artifacts, Outputs};
 use crate::image_fs::ImageFs;
 use crate::manifest::Manifest;
@@ -45,11 +46,15 @@ pub fn resolve_and_write(
     recording: &Recording,
     options: &Options,
     outputs: &Outputs,
+    progress: &Progress,
     write: &Write,
 ) -> (Manifest, Result<Artifacts>) {
     let attempt = |which| {
+        progress.resolving(recording.uses.len());
         let manifest = resolve(fs, recording, options);
-        let written = write(fs, recording, &manifest, outputs, which);
+        progress.packing(&manifest);
+        let watched = progress.watch(fs);
+        let written = write(&watched, recording, &manifest, outputs, which);
         (manifest, written)
     };
     if !outputs.rootfs_is_a_file() {

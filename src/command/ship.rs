@@ -5,6 +5,7 @@ use super::attempts::{Attempt, resolve_and_write};
 use super::decided;
 use super::file_list::file_list;
 use super::image::ImageWish;
+use super::progress::Progress;
 use super::told::{tell, tell_changes_of_others, tell_exclusions, tell_torn};
 pub use super::whole::{source_date_epoch, write_whole};
 use crate::image_fs::ImageFs;
@@ -155,7 +156,9 @@ pub fn ship(
         own: [outputs.own(root, &[]), options.own].concat(),
         ..options
     };
-    let (manifest, written) = resolve_and_write(fs, recording, &options, outputs, &write);
+    let progress = Progress::start(recording.uses.len(), traced.is_awaited);
+    let (manifest, written) =
+        resolve_and_write(fs, recording, &options, outputs, &progress, &write);
     tell_exclusions(&manifest);
     let changed = tell_changes_of_others(&manifest, recording, fs);
     decided::mounts(&manifest);
@@ -183,6 +186,7 @@ pub fn ship(
     let lost =
         manifest.losses.len() + layer.losses.len() + layer.changed.len() + written.lost + changed;
     if let Some(artifacts) = &outputs.artifacts {
+        progress.telling();
         let made = Made {
             fs,
             recording,
