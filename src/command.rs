@@ -1,6 +1,7 @@
 //! One file a subcommand: turns arguments into calls, and errors into messages and exit codes.
 
 mod artifacts;
+mod attempts;
 mod ctl;
 mod decided;
 mod diff;
@@ -13,12 +14,14 @@ mod image;
 mod journal;
 mod manual;
 mod pack;
+mod progress;
 mod run;
 mod select;
 mod ship;
 mod start;
 mod summary;
 mod told;
+mod whole;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;

@@ -37,7 +37,7 @@ pub use signals::{
     leads_a_process, own_thread, reset_for_child, restore_sigpipe, send_signal, signal_of_stop,
     take_over_signals, take_pending, wait_signal,
 };
-pub use terminal::{Session, is_init};
+pub use terminal::{Session, columns, is_init};
 pub use wake::{WakeTimer, accept_wakes, refuse_wakes};
 pub use write_back::start_write_back;
 

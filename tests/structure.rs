@@ -114,7 +114,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // The command line.
     ("cli", &[]),
-    ("logging", &[]),
+    ("logging", &["sys"]),
     (
         "command",
         &[

@@ -85,7 +85,10 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     if !lists.is_empty() || args.elf != crate::cli::DEFAULT_ELF {
         add_elf_interpreter(&fs, args, &mut recording)?;
     }
-    let traced = Traced::default();
+    let traced = Traced {
+        is_awaited: true,
+        ..Traced::default()
+    };
     let saved = HostFs::new(&directory);
     let before = Before::new(&fs, &saved, &recording);
     let shipped = ship(&before, &args.root, &recording, options, &outputs, &traced)?;

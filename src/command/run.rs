@@ -202,6 +202,7 @@ impl Packer {
 
     fn traced(&self, engine: Option<String>) -> Facts {
         Facts {
+            is_awaited: engine.is_some(),
             engine,
             lasted: Some(self.start.elapsed()),
         }

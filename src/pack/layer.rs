@@ -35,6 +35,9 @@ pub struct LayerSummary {
     pub tar_bytes: u64,
     /// SHA-256 of the tar stream.
     pub sha256: [u8; 32],
+    /// Files that were changed while they were read: what is in the archive may be half of the one
+    /// and half of the other content.
+    pub changed: Vec<ImagePath>,
     /// What the manifest holds and the archive does not.
     pub losses: Vec<Loss>,
 }
@@ -240,7 +243,7 @@ impl Layer<'_> {
             self.copy(path, file.as_ref(), (0, size), &mut content)?;
             self.stream.pad().map_err(PackError::writing)?;
             self.digester.finish(path, content);
-            return Ok(true);
+            return self.notice_change(path, file.as_ref()).map(|()| true);
         };
         self.summary.sparse_entries += 1;
         map.announce(header.name, &mut header.records);
@@ -260,7 +263,15 @@ impl Layer<'_> {
         content.add_zeros(size - end);
         self.stream.pad().map_err(PackError::writing)?;
         self.digester.finish(path, content);
-        Ok(true)
+        self.notice_change(path, file.as_ref()).map(|()| true)
+    }
+
+    fn notice_change(&mut self, path: &ImagePath, file: &dyn ReadAt) -> Result<(), PackError> {
+        let is_unchanged = file.is_unchanged();
+        if !is_unchanged.map_err(|error| PackError::reading(path, "look at", error))? {
+            self.summary.changed.push(path.clone());
+        }
+        Ok(())
     }
 
     fn copy(

@@ -37,6 +37,7 @@ pub use output::{Output, OutputError};
 pub use rfc3339::rfc3339;
 
 use crate::image_path::ImagePath;
+use nix::errno::Errno;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};
 use thiserror::Error;
@@ -72,6 +73,9 @@ pub enum PackError {
         /// Where reading it came to its end.
         found: u64,
     },
+    /// A file was written to while it was read.
+    #[error("{0} was changed while it was packed: pack again")]
+    Changed(ImagePath),
     /// An image cannot have this name.
     #[error(
         "{0} is no name of an image: lower-case letters and digits, then perhaps : and a tag, \
@@ -108,6 +112,20 @@ impl PackError {
             path,
             operation,
             source,
+        }
+    }
+
+    /// Whether an entry was not, or did not stay, what the manifest says: another look at the tree
+    /// may make another manifest.
+    pub fn is_change(&self) -> bool {
+        match self {
+            Self::Vanished { .. } | Self::Shrank { .. } | Self::Changed(_) => true,
+            // A file, a directory on the way, or a symlink is now something else.
+            Self::Read { source, .. } => matches!(
+                source.raw_os_error().map(Errno::from_raw),
+                Some(Errno::ELOOP | Errno::ENOTDIR | Errno::ENXIO | Errno::EINVAL)
+            ),
+            _ => false,
         }
     }
 
