@@ -71,10 +71,10 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     let fs = HostFs::new(&args.root);
     let mut recording = recorder.finish();
     let mut directory = PathBuf::new();
-    if let Some(header) = &header {
+    if let (Some(header), Some(journal)) = (&header, journals.last()) {
         recording.context = header.command.context();
         tell_secrets(&header.command.secrets);
-        (directory, options.started) = apply_to_files(&mut recording, header, &args.root);
+        (directory, options.started) = apply_to_files(&mut recording, header, journal, &args.root);
         options
             .own
             .extend(ImagePath::new(directory.as_os_str().as_bytes()));
