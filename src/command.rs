@@ -19,6 +19,7 @@ mod ship;
 mod start;
 mod summary;
 mod told;
+mod user;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;
