@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use elf::ElfArgs;
-pub use image::{ImageArgs, ImageOnlyArgs};
+pub use image::{ImageArgs, ImageOnlyArgs, RunImageArgs};
 pub use manual::{CompletionsArgs, ManArgs};
 pub use names::{
     CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName, ProbedName,
@@ -85,7 +85,7 @@ pub struct RunArgs {
     pub tag: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
-    pub image: ImageArgs,
+    pub image: RunImageArgs,
     /// Keep this environment variable in the image although its name looks like a secret
     #[arg(
         long,

@@ -21,7 +21,11 @@ mod ship;
 mod start;
 mod summary;
 mod told;
+<<<<<<< HEAD
 mod whole;
+=======
+mod user;
+>>>>>>> w-layers
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;

@@ -19,7 +19,7 @@ use crate::recorder::spool::Spool;
 use crate::recording::{Context, Original, Recording};
 use crate::sys;
 use crate::tracer::engine::{Choice, Wish};
-use crate::tracer::launch::{Command, LaunchError};
+use crate::tracer::launch::{Command, LaunchError, NotRun};
 use crate::tracer::stop::End;
 use crate::tracer::visitors;
 use control::{About, Control, PackNow};
@@ -95,6 +95,9 @@ pub enum SuperviseError {
     /// The command could not be started as a tracee.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// The command could not take on its user.
+    #[error("the user and group IDs cannot be set: {}", .0.desc())]
+    User(Errno),
     /// execve(2) of the command failed.
     #[error("{}", .0.desc())]
     Exec(Errno),
@@ -104,6 +107,15 @@ pub enum SuperviseError {
     /// ptrace(2) or waitpid(2) failed in a way that no rule explains.
     #[error("tracing failed: {0}")]
     Trace(Errno),
+}
+
+impl From<NotRun> for SuperviseError {
+    fn from(not_run: NotRun) -> Self {
+        match not_run {
+            NotRun::User(errno) => Self::User(errno),
+            NotRun::Exec(errno) => Self::Exec(errno),
+        }
+    }
 }
 
 /// Runs the command to its end under trace. Call it before another thread is started.

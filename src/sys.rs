@@ -14,10 +14,10 @@ mod terminal;
 mod wake;
 mod write_back;
 
-pub use capabilities::raise_permitted_capabilities;
+pub use capabilities::{may_set_ids, raise_permitted_capabilities};
 pub use clone::clone_file;
 pub use descriptors::{close_streams_as_at_start, let_go_of_inherited, let_go_of_standard_error};
-pub use ids::with_real_ids;
+pub use ids::{become_user, with_real_ids};
 pub use ptrace::{
     Message, OPTIONS, StopInfo, SyscallEntry, WaitStatus, close_all_but, detach, event_message,
     exit_now, fork, fork_unseen, has_gone_on, has_news, interrupt, is_child, listen, own_fd,

@@ -12,6 +12,7 @@ use std::process::Command;
 /// before it, so no two can use each other.
 const ROOMS: &[(&str, &[&str])] = &[
     // The words that all rooms share.
+    ("accounts", &[]),
     ("exit", &[]),
     ("byte_string", &[]),
     ("image_path", &["byte_string"]),
@@ -120,6 +121,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "cli",
             "logging",
+            "accounts",
             "exit",
             "supervisor",
             "tracer",

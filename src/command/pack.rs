@@ -6,6 +6,7 @@ use super::journal::{Recovered, apply_to_files, is_journal, recover};
 use super::select::{merged, mounts, options, shape};
 use super::ship::{Outputs, ship, tell_secrets, write_whole};
 use super::summary::tell_summary;
+use super::user::include_tables;
 use super::{Failure, current_directory, one_line, start_logging, variable};
 use crate::byte_string::ByteString;
 use crate::cli::PackArgs;
@@ -46,14 +47,16 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     } = recover(&journals)?;
     let now = shape(&args.select, &[], args.tag.as_deref()).map_err(usage)?;
     let then = header.as_ref().map(|header| header.shape.clone());
-    let shape = merged(then.unwrap_or_default(), now);
+    let mut shape = merged(then.unwrap_or_default(), now);
+    let image = image_wish(args, &shape)?;
+    include_tables(&mut shape, &image, &args.root);
     let outputs = Outputs {
         rootfs: args.output.clone(),
         artifacts: args.artifacts.clone(),
         tag: shape.tag.clone(),
         keep_env: shape.keep_env.clone(),
         hurry: Arc::default(),
-        image: image_wish(args, &shape)?,
+        image,
     };
     // What was mounted while it was traced, not what is mounted now.
     let mounts = match &header {

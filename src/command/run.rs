@@ -7,6 +7,7 @@ use super::select::{mounts, options, shape};
 use super::ship::{Outputs, Shipped, ship};
 use super::start::{Startable, environment, manner};
 use super::summary::{summary, tell_summary};
+use super::user::{User, include_tables};
 use super::{Failure, current_directory, one_line, start_logging};
 use crate::byte_string::ByteString;
 use crate::cli::{RunArgs, VisitorsName};
@@ -34,9 +35,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// Runs the command to its end and writes the outputs. Gives the application's exit status.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     start_logging(&args.log);
-    let image = ImageWish::new(&args.image)?;
+    let image = ImageWish::new(&args.image.image)?;
     let command = command_of(args, &image);
-    let Some(startable) = Startable::find(&command)? else {
+    let Some(mut startable) = Startable::find(&command)? else {
         return Err(Failure::new(
             exit::USAGE,
             "no command to trace: give one behind '--', as in 'micropacker -- /entrypoint.sh', or \
@@ -44,12 +45,16 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         )
         .into());
     };
-    let context = context(&command)?;
-    let shape = Shape {
+    let mut context = context(&command)?;
+    if let Some(user) = User::settle(args.image.user.as_deref(), &image)? {
+        user.prepare(&mut startable, &mut context)?;
+    }
+    let mut shape = Shape {
         image_config: image.text.clone().map(ByteString),
         change: image.changes.clone(),
         ..shape(&args.select, &args.keep_env, args.tag.as_deref()).map_err(usage)?
     };
+    include_tables(&mut shape, &image, Path::new("/"));
     let (packer, originals, journal) = Packer::new(args, image, &context, shape)?;
     let packer = Arc::new(packer);
     let mut kept = packer.outputs.descriptors();

@@ -49,7 +49,7 @@ pub fn supervise_inverted(request: Request, conclude: impl FnOnce(Traced)) -> Su
         Ok(Side::Command(forerunner)) => {
             match forerunner.become_command(&request.command, &choice, &saved) {
                 Failed::Launch(error) => error.into(),
-                Failed::Exec(errno) => SuperviseError::Exec(errno),
+                Failed::NotRun(not_run) => not_run.into(),
             }
         }
         Ok(Side::Tracer(attacher)) => {
