@@ -21,11 +21,8 @@ mod ship;
 mod start;
 mod summary;
 mod told;
-<<<<<<< HEAD
-mod whole;
-=======
 mod user;
->>>>>>> w-layers
+mod whole;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;
