@@ -13,6 +13,7 @@ mod image;
 mod journal;
 mod manual;
 mod pack;
+mod profile;
 mod run;
 mod select;
 mod ship;
