@@ -1,15 +1,18 @@
 //! The command line: types only. The names are a contract; see docs/cli.md.
 
+mod ctl;
 mod elf;
 mod image;
 mod manual;
 mod names;
+mod profile;
 mod report;
 
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use ctl::CtlArgs;
 pub use elf::ElfArgs;
 pub use image::{ImageArgs, ImageOnlyArgs, RunImageArgs};
 pub use manual::{CompletionsArgs, ManArgs};
@@ -17,6 +20,7 @@ pub use names::{
     CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName, ProbedName,
     VisitorsName,
 };
+pub use profile::ProfileArgs;
 pub use report::{DiffArgs, ExplainArgs};
 
 /// Traces an application from inside its container and packs an image of only the files it uses.
@@ -109,6 +113,9 @@ pub struct RunArgs {
     /// Fail with status 125 when anything was lost; the outputs are written all the same
     #[arg(long, env = "MICROPACKER_STRICT", value_parser = clap::builder::FalseyValueParser::new())]
     pub strict: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub profile: ProfileArgs,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub engine: EngineArgs,
@@ -282,6 +289,9 @@ pub struct PackArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub image: ImageArgs,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub profile: ProfileArgs,
     /// Pack from this directory instead of /
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
@@ -308,23 +318,6 @@ pub struct ExecArgs {
     /// The command to run, and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
-}
-
-/// Options of `ctl`.
-#[derive(Debug, Args)]
-pub struct CtlArgs {
-    /// What to ask for
-    #[arg(value_enum)]
-    pub action: CtlAction,
-    /// Print the answer as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// With stop: wait until the outputs are written
-    #[arg(long)]
-    pub wait: bool,
-    /// The process of the micropacker to ask, where there are several
-    #[arg(long, value_name = "PID")]
-    pub supervisor: Option<i32>,
 }
 
 /// `512M`: a number of bytes, by powers of 1024.

@@ -14,6 +14,7 @@ mod image;
 mod journal;
 mod manual;
 mod pack;
+mod profile;
 mod progress;
 mod run;
 mod select;

@@ -72,6 +72,8 @@ pub struct Manner {
     pub allow_io_uring: bool,
     /// Set-user-ID programs and file capabilities have their effect, if need be untraced.
     pub keep_setuid: bool,
+    /// All system calls are counted, which needs their stops.
+    pub count_calls: bool,
 }
 
 /// A finished trace.
@@ -138,6 +140,7 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         recorder: recorder.handle(),
         originals: originals.clone(),
         engine: choice.engine,
+        counts_calls: choice.counts_calls,
         argv,
         main: started.pid(),
         stopped_by: std::process::id() as sys::Tid,

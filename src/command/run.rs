@@ -3,6 +3,7 @@
 use super::artifacts::Traced as Facts;
 use super::image::ImageWish;
 use super::journal::{begin, header, remedy};
+use super::profile::ProfileFile;
 use super::select::{mounts, options, shape};
 use super::ship::{Outputs, Shipped, ship};
 use super::start::{Startable, environment, manner};
@@ -22,7 +23,9 @@ use crate::recording::{Context as RunContext, Level, Original, Recording};
 use crate::resolve::{Options, may_ship};
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
-use crate::supervisor::{Request, SuperviseError, Traced, end_like, supervise, supervise_inverted};
+use crate::supervisor::{
+    Manner, Request, SuperviseError, Traced, end_like, supervise, supervise_inverted,
+};
 use crate::tracer::visitors;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
@@ -63,7 +66,10 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         command: startable.command.clone(),
         context,
         journal,
-        manner: manner(&args.engine),
+        manner: Manner {
+            count_calls: packer.profile.path().is_some(),
+            ..manner(&args.engine)
+        },
         visitors: match args.visitors {
             VisitorsName::Auto => visitors::Wish::Auto,
             VisitorsName::Full => visitors::Wish::Full,
@@ -144,6 +150,7 @@ fn usage(error: anyhow::Error) -> anyhow::Error {
 /// Writes the outputs, as often as it is asked to.
 struct Packer {
     outputs: Outputs,
+    profile: ProfileFile,
     options: Options,
     /// When the command was about to be started.
     start: Instant,
@@ -173,6 +180,7 @@ impl Packer {
             hurry: Arc::default(),
             image,
         };
+        let profile = ProfileFile::new(args.profile.seccomp_profile.as_deref())?;
         let place = place_of_originals(&outputs);
         let mut spool = spool_for(args, &outputs, &options, &place);
         let directories = outputs.directories().into_iter();
@@ -187,9 +195,11 @@ impl Packer {
         }
         let ours: Vec<PathBuf> = keeper.iter().map(|it| it.path().to_owned()).collect();
         options.own = outputs.own(Path::new("/"), &ours);
+        options.own.extend(profile.own());
         let packer = Self {
             spool: Arc::new(Mutex::new(spool)),
             outputs,
+            profile,
             options,
             keeper: Mutex::new(keeper),
             start: Instant::now(),
@@ -199,7 +209,8 @@ impl Packer {
     }
 
     fn absolute_outputs(&self) -> Vec<PathBuf> {
-        let files = self.outputs.files().into_iter();
+        let profile = self.profile.path().map(Path::to_owned);
+        let files = self.outputs.files().into_iter().chain(profile);
         files
             .map(|file| std::path::absolute(&file).unwrap_or(file))
             .collect()
@@ -222,14 +233,16 @@ impl Packer {
             .extend(ImagePath::new(originals.as_os_str().as_bytes()));
         let (now, saved) = (HostFs::new("/"), HostFs::new(originals));
         let before = Before::new(&now, &saved, recording);
-        ship(
+        let mut shipped = ship(
             &before,
             Path::new("/"),
             recording,
             options,
             &self.outputs,
             traced,
-        )
+        )?;
+        shipped.lost += self.profile.write(recording)?;
+        Ok(shipped)
     }
 
     fn originals(&self) -> Option<PathBuf> {

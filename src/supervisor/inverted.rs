@@ -156,6 +156,7 @@ impl Trace {
             recorder: recorder.handle(),
             originals: originals.clone(),
             engine: choice.engine,
+            counts_calls: choice.counts_calls,
             argv,
             main: launched.pid,
             stopped_by: launched.pid,
