@@ -1,5 +1,8 @@
 //! `micropacker run`: trace, resolve, pack.
 
+mod ahead;
+mod interruptible;
+
 use super::artifacts::Traced as Facts;
 use super::image::ImageWish;
 use super::journal::{begin, header, remedy};
@@ -11,7 +14,7 @@ use super::{Failure, current_directory, one_line, start_logging};
 use crate::byte_string::ByteString;
 use crate::cli::{RunArgs, VisitorsName};
 use crate::exit;
-use crate::image_fs::{FileTime, HostFs};
+use crate::image_fs::{FileTime, HostFs, ImageFs};
 use crate::image_path::ImagePath;
 use crate::journal::{Header, Shape};
 use crate::past::Before;
@@ -23,6 +26,7 @@ use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
 use crate::supervisor::{Request, SuperviseError, Traced, end_like, supervise, supervise_inverted};
 use crate::tracer::visitors;
+use ahead::PackingAhead;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -69,6 +73,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         spool: Arc::clone(&packer.spool),
         originals,
         pack: pack_now(&packer),
+        meanwhile: args.pack_ahead.then(|| packer.meanwhile()),
         outputs: packer.absolute_outputs(),
         kept,
     };
@@ -100,6 +105,9 @@ fn conclude(args: &RunArgs, packer: &Packer, traced: &Traced) -> Result<()> {
         traced.recording.created.len(),
         losses.map(|loss| loss.count).sum::<u64>()
     );
+    if let Some(ahead) = packer.ahead.finish() {
+        packer.outputs.go_on_from(ahead);
+    }
     let facts = packer.traced(Some(traced.choice.engine.to_string()));
     let packed = packer.pack(&traced.recording, &facts);
     packer.discard_originals(packed.is_ok());
@@ -146,6 +154,8 @@ struct Packer {
     spool: Arc<Mutex<Spool>>,
     /// The journal, until it is decided what becomes of it.
     keeper: Mutex<Option<Keeper>>,
+    /// What is packed while the application runs.
+    ahead: PackingAhead,
     /// Whose turn it is: the temporary files have the same names each time.
     turn: Mutex<()>,
 }
@@ -166,6 +176,7 @@ impl Packer {
             tag: args.tag.clone(),
             keep_env: args.keep_env.clone(),
             hurry: Arc::default(),
+            ahead: Mutex::default(),
             image,
         };
         let place = place_of_originals(&outputs);
@@ -188,6 +199,7 @@ impl Packer {
             options,
             keeper: Mutex::new(keeper),
             start: Instant::now(),
+            ahead: PackingAhead::default(),
             turn: Mutex::default(),
         };
         Ok((packer, originals, journal))
@@ -210,21 +222,29 @@ impl Packer {
 
     fn pack(&self, recording: &Recording, traced: &Facts) -> Result<Shipped> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.over(recording, |fs, options| {
+            ship(
+                fs,
+                Path::new("/"),
+                recording,
+                options,
+                &self.outputs,
+                traced,
+            )
+        })
+    }
+
+    /// Does something over the tree as it was when the trace began.
+    fn over<R>(&self, recording: &Recording, work: impl FnOnce(&dyn ImageFs, Options) -> R) -> R {
         let originals = self.originals().unwrap_or_default();
         let mut options = self.options.clone();
         options
             .own
             .extend(ImagePath::new(originals.as_os_str().as_bytes()));
+        options.own.extend(self.ahead.files());
         let (now, saved) = (HostFs::new("/"), HostFs::new(originals));
         let before = Before::new(&now, &saved, recording);
-        ship(
-            &before,
-            Path::new("/"),
-            recording,
-            options,
-            &self.outputs,
-            traced,
-        )
+        work(&before, options)
     }
 
     fn originals(&self) -> Option<PathBuf> {
