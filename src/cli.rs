@@ -110,6 +110,9 @@ pub struct RunArgs {
     /// How much room copies of changed files may take, beside the output: bytes, or with K, M, G, T
     #[arg(long, value_name = "SIZE", env = "MICROPACKER_ORIGINALS_LIMIT", value_parser = size)]
     pub originals_limit: Option<u64>,
+    /// Write the outputs while the application runs, as far as they can be known, for very large images
+    #[arg(long, env = "MICROPACKER_PACK_AHEAD", value_parser = clap::builder::FalseyValueParser::new())]
+    pub pack_ahead: bool,
     /// Fail with status 125 when anything was lost; the outputs are written all the same
     #[arg(long, env = "MICROPACKER_STRICT", value_parser = clap::builder::FalseyValueParser::new())]
     pub strict: bool,

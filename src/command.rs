@@ -14,6 +14,7 @@ mod image;
 mod journal;
 mod manual;
 mod pack;
+mod passes;
 mod profile;
 mod progress;
 mod run;

@@ -13,9 +13,9 @@ mod signals;
 pub mod stop_policy;
 mod witness;
 
-use crate::recorder::RecorderThread;
 use crate::recorder::journal::Journal;
 use crate::recorder::spool::Spool;
+use crate::recorder::{RecorderHandle, RecorderThread};
 use crate::recording::{Context, Original, Recording};
 use crate::sys;
 use crate::tracer::engine::{Choice, Wish};
@@ -57,11 +57,16 @@ pub struct Request {
     pub originals: Vec<Original>,
     /// Writes the outputs from what was seen so far, while the trace goes on.
     pub pack: PackNow,
+    /// What is to be begun together with the trace.
+    pub meanwhile: Option<Meanwhile>,
     /// Which files that makes, for those who ask.
     pub outputs: Vec<PathBuf>,
     /// Inherited descriptors that it needs.
     pub kept: BTreeSet<RawFd>,
 }
+
+/// Begins something that goes on while the trace does, on a thread of its own.
+pub type Meanwhile = Box<dyn FnOnce(RecorderHandle, visitors::Hush) + Send>;
 
 /// How a command is traced.
 #[derive(Clone, Copy, Debug, Default)]
@@ -148,6 +153,9 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
         greet: Box::new(move |pid| announced.announce(pid)),
     });
+    if let Some(meanwhile) = request.meanwhile {
+        meanwhile(recorder.handle(), hush.clone());
+    }
     let end = started.follow(
         (request.stop_timeout, Some(request.hurry)),
         (request.visitors, (hush, colleagues)),

@@ -4,6 +4,7 @@
 mod capabilities;
 mod clone;
 mod descriptors;
+mod idle;
 mod ids;
 mod memory;
 mod ptrace;
@@ -17,6 +18,7 @@ mod write_back;
 pub use capabilities::{may_set_ids, raise_permitted_capabilities};
 pub use clone::clone_file;
 pub use descriptors::{close_streams_as_at_start, let_go_of_inherited, let_go_of_standard_error};
+pub use idle::work_when_idle;
 pub use ids::{become_user, with_real_ids};
 pub use ptrace::{
     Message, OPTIONS, StopInfo, SyscallEntry, WaitStatus, close_all_but, detach, event_message,

@@ -300,6 +300,7 @@ mod tests {
     #[test]
     fn the_journal_lies_beside_a_regular_output_only() {
         let outputs = |rootfs: &str| Outputs {
+            ahead: Default::default(),
             rootfs: rootfs.into(),
             artifacts: None,
             tag: None,

@@ -58,6 +58,7 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         tag: shape.tag.clone(),
         keep_env: shape.keep_env.clone(),
         hurry: Arc::default(),
+        ahead: Default::default(),
         image,
     };
     // What was mounted while it was traced, not what is mounted now.

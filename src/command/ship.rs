@@ -5,6 +5,7 @@ use super::attempts::{Attempt, resolve_and_write};
 use super::decided;
 use super::file_list::file_list;
 use super::image::ImageWish;
+use super::passes::{commit_both, write_files};
 use super::progress::Progress;
 use super::told::{tell, tell_changes_of_others, tell_exclusions, tell_torn};
 pub use super::whole::{source_date_epoch, write_whole};
@@ -12,8 +13,8 @@ use crate::image_fs::ImageFs;
 use crate::image_path::ImagePath;
 use crate::manifest::Manifest;
 use crate::pack::{
-    Digests, ImageConfig, ImageSpec, ImageSummary, LayerSummary, Output, PackError, Written,
-    descriptor_of, dockerfile_with_losses, write_image, write_layer_and_image,
+    Ahead, Digests, ImageConfig, ImageSpec, ImageSummary, LayerSummary, Output, PackError,
+    descriptor_of, dockerfile_with_losses, write_image,
 };
 use crate::recording::Recording;
 use crate::report::Inventory;
@@ -25,8 +26,8 @@ use std::fs::{self, File};
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub const IMAGE: &str = "image.tar";
 const DOCKERFILE: &str = "Dockerfile";
@@ -45,6 +46,8 @@ pub struct Outputs {
     pub image: ImageWish,
     /// Whether the disk is not to be waited for any more.
     pub hurry: Arc<AtomicBool>,
+    /// What was written of them already.
+    pub ahead: Mutex<Option<Ahead>>,
 }
 
 /// What was written.
@@ -106,6 +109,18 @@ impl Outputs {
     pub fn descriptors(&self) -> BTreeSet<RawFd> {
         let places = std::iter::once(&self.rootfs).chain(&self.artifacts);
         places.filter_map(|place| descriptor_of(place)).collect()
+    }
+
+    /// The image's file, where there is to be one.
+    pub fn image_path(&self) -> Option<PathBuf> {
+        self.artifacts
+            .as_ref()
+            .map(|artifacts| artifacts.join(IMAGE))
+    }
+
+    /// They are not written from the beginning.
+    pub fn go_on_from(&self, ahead: Ahead) {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
     }
 
     /// Whether they can be written more than once: a stream has been read by then.
@@ -224,14 +239,11 @@ fn write(
     if let Some(artifacts) = &outputs.artifacts {
         return write_artifacts((fs, recording, manifest), outputs, artifacts, attempt);
     }
-    let mut rootfs = Output::create(&outputs.rootfs)?;
-    let written = write_layer_and_image::<Output>(fs, manifest, &mut rootfs, None)
-        .map_err(|error| writing(&outputs.rootfs, error))?;
-    attempt.accept(&written.layer)?;
-    rootfs.commit_unless(&outputs.hurry)?;
+    let (finished, layer, digests) = write_files(fs, manifest, outputs, None, attempt)?;
+    finished.rootfs.commit_unless(&outputs.hurry)?;
     Ok(Artifacts {
-        layer: written.layer,
-        digests: Digests::new(),
+        layer,
+        digests,
         lost: 0,
     })
 }
@@ -249,24 +261,15 @@ fn write_artifacts(
         tag: outputs.tag.as_deref(),
         created: source_date_epoch()?,
     };
-    let mut rootfs = Output::create(&outputs.rootfs)?;
-    let mut image = Output::create(&path)?;
-    let one_pass = image.is_seekable().then_some((&mut image, &wish));
-    let Written {
-        layer,
-        digests,
-        image: written,
-    } = write_layer_and_image(fs, manifest, &mut rootfs, one_pass)
-        .map_err(|error| writing(&outputs.rootfs, error))?;
-    attempt.accept(&layer)?;
-    let image_summary = match written {
-        Some(written) => {
-            commit_both(rootfs, image, &outputs.hurry)?;
+    let (finished, layer, digests) =
+        write_files(fs, manifest, outputs, Some((&path, &wish)), attempt)?;
+    let image_summary = match finished.image {
+        Some((image, written)) => {
+            commit_both(finished.rootfs, image, &outputs.hurry)?;
             written
         }
         None => {
-            drop(image);
-            rootfs.commit_unless(&outputs.hurry)?;
+            finished.rootfs.commit_unless(&outputs.hurry)?;
             write_image_again(&layer, &wish, outputs, &path)?
         }
     };
@@ -288,18 +291,6 @@ fn write_artifacts(
         layer,
         digests,
         lost: losses.len() + image_summary.losses.len(),
-    })
-}
-
-/// The disk works on both at once.
-fn commit_both(rootfs: Output, image: Output, hurry: &AtomicBool) -> Result<()> {
-    std::thread::scope(|scope| {
-        let other = scope.spawn(|| image.commit_unless(hurry));
-        let committed = rootfs.commit_unless(hurry);
-        match other.join() {
-            Ok(other) => committed.and(other).map_err(anyhow::Error::from),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
     })
 }
 
@@ -326,7 +317,7 @@ fn write_image_again(
 }
 
 /// An error of an output's own names it already.
-fn writing(path: &Path, error: PackError) -> anyhow::Error {
+pub fn writing(path: &Path, error: PackError) -> anyhow::Error {
     match error {
         PackError::Output(error) => error.into(),
         error => anyhow::Error::new(error).context(format!("cannot write {}", path.display())),

@@ -2,6 +2,7 @@
 //! name only when it is complete.
 
 mod acl;
+mod ahead;
 mod dense;
 mod descriptor;
 mod digests;
@@ -24,6 +25,7 @@ pub mod oci;
 pub mod one_pass;
 pub mod output;
 
+pub use ahead::{Ahead, Finished};
 pub use change::{ChangeError, change};
 pub use config::{Health, ImageConfig, looks_like_secret};
 pub use descriptor::descriptor_of;

@@ -164,6 +164,9 @@ impl Trace {
             pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
             greet: Box::new(move |pid| announced.announce(pid)),
         });
+        if let Some(meanwhile) = request.meanwhile {
+            meanwhile(recorder.handle(), hush.clone());
+        }
         let observer = observe(&choice, originals.keeping(), move |event| {
             emitter.emit(event)
         });

@@ -134,6 +134,7 @@ fn packed(fate: Fate, times: u32, home: &TempDir, artifacts: bool) -> Result<Shi
         keep_env: Vec::new(),
         image: ImageWish::of(None, Vec::new(), "of nobody")?,
         hurry: Default::default(),
+        ahead: Default::default(),
     };
     outputs.check()?;
     let options = Options::default();
