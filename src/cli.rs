@@ -1,5 +1,7 @@
 //! The command line: types only. The names are a contract; see docs/cli.md.
 
+mod build;
+mod ctl;
 mod elf;
 mod image;
 mod manual;
@@ -10,6 +12,8 @@ use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use build::{BuildArgs, ProbeArgs};
+pub use ctl::CtlArgs;
 pub use elf::ElfArgs;
 pub use image::{ImageArgs, ImageOnlyArgs};
 pub use manual::{CompletionsArgs, ManArgs};
@@ -45,6 +49,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a command, trace it and all its descendants, and pack what they used
     Run(RunArgs),
+    /// On the host: make a verified micro image of an image, through docker or podman
+    Build(BuildArgs),
     /// Run a command and add what it uses to the trace that runs in this container
     Exec(ExecArgs),
     /// Ask the trace that runs in this container what it has seen, or have it pack or stop
@@ -53,6 +59,8 @@ pub enum Command {
     Pack(PackArgs),
     /// Make a loadable image from a root file system tarball, on any machine
     Image(ImageOnlyArgs),
+    /// Wait for ports, make HTTP requests, count files: what build has done beside an application
+    Probe(ProbeArgs),
     /// Show the interpreter and library closure of ELF files, as their loader would find it
     Elf(ElfArgs),
     /// Tell why paths are in an image, or what would bring them in
@@ -115,6 +123,9 @@ pub struct RunArgs {
     /// Processes that enter the container from outside (docker exec, health checks)
     #[arg(long, value_enum, env = "MICROPACKER_VISITORS", default_value = "auto")]
     pub visitors: VisitorsName,
+    /// Write down there what is asked for and is not there, one JSON object a line
+    #[arg(long, value_name = "FILE", env = "MICROPACKER_MISSING")]
+    pub missing: Option<PathBuf>,
     /// Let the command keep this process, PID 1 for instance, and trace it from a child of it
     #[arg(long, env = "MICROPACKER_INVERTED", conflicts_with = "stop_timeout", value_parser = clap::builder::FalseyValueParser::new())]
     pub inverted: bool,
@@ -308,23 +319,6 @@ pub struct ExecArgs {
     /// The command to run, and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
-}
-
-/// Options of `ctl`.
-#[derive(Debug, Args)]
-pub struct CtlArgs {
-    /// What to ask for
-    #[arg(value_enum)]
-    pub action: CtlAction,
-    /// Print the answer as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// With stop: wait until the outputs are written
-    #[arg(long)]
-    pub wait: bool,
-    /// The process of the micropacker to ask, where there are several
-    #[arg(long, value_name = "PID")]
-    pub supervisor: Option<i32>,
 }
 
 /// `512M`: a number of bytes, by powers of 1024.

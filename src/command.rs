@@ -1,6 +1,7 @@
 //! One file a subcommand: turns arguments into calls, and errors into messages and exit codes.
 
 mod artifacts;
+mod build;
 mod ctl;
 mod decided;
 mod diff;
@@ -13,6 +14,7 @@ mod image;
 mod journal;
 mod manual;
 mod pack;
+mod probe;
 mod run;
 mod select;
 mod ship;
@@ -50,10 +52,15 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     let result = match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Build(args)) => build::run(&args),
         Some(Command::Exec(args)) => exec::run(&args),
         Some(Command::Ctl(args)) => ctl::run(&args),
         Some(Command::Pack(args)) => pack::run(&args),
         Some(Command::Image(args)) => image::run(&args),
+        Some(Command::Probe(args)) => {
+            logging::start(Detail::Normal, false);
+            probe::run(&args)
+        }
         Some(Command::Elf(args)) => {
             logging::start(Detail::Normal, false);
             elf::run(&args)

@@ -112,6 +112,18 @@ const ROOMS: &[(&str, &[&str])] = &[
             "byte_string",
         ],
     ),
+    // On the host: containers in which all that happens.
+    (
+        "build",
+        &[
+            "pack",
+            "report",
+            "manifest",
+            "image_fs",
+            "image_path",
+            "exit",
+        ],
+    ),
     // The command line.
     ("cli", &[]),
     ("logging", &[]),
@@ -121,6 +133,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cli",
             "logging",
             "exit",
+            "build",
             "supervisor",
             "tracer",
             "recorder",
