@@ -178,15 +178,16 @@ mod tests {
             },
             ..Summary::default()
         };
-        let expected = "\
-                          original        micro
-size                      132.3 MB      10.0 MB   13.2 times smaller
-files                         3721           32
-packages                        92            7
-set-ID programs                  9            0
-exercise, seconds                -         0.40   0.46 traced
-";
-        assert_eq!(summary.table(), expected);
+        let expected = [
+            "                          original        micro",
+            "size                      132.3 MB      10.0 MB   13.2 times smaller",
+            "files                         3721           32",
+            "packages                        92            7",
+            "set-ID programs                  9            0",
+            "exercise, seconds                -         0.40   0.46 traced",
+            "",
+        ];
+        assert_eq!(summary.table(), expected.join("\n"));
     }
 
     #[test]

@@ -170,6 +170,7 @@ impl Terms<'_> {
                 if let Some(why) = self.why_not_ended(status) {
                     return Err(self.fault(site, role, id, why));
                 }
+                ran.used = began.elapsed();
             }
             Waited::Ready(ports) => {
                 let subject = Subject {
