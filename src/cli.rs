@@ -1,5 +1,6 @@
 //! The command line: types only. The names are a contract; see docs/cli.md.
 
+mod build;
 mod ctl;
 mod elf;
 mod image;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use build::{BuildArgs, ProbeArgs};
 pub use ctl::CtlArgs;
 pub use elf::ElfArgs;
 pub use image::{ImageArgs, ImageOnlyArgs, RunImageArgs};
@@ -49,6 +51,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a command, trace it and all its descendants, and pack what they used
     Run(RunArgs),
+    /// On the host: make a verified micro image of an image, through docker or podman
+    Build(BuildArgs),
     /// Run a command and add what it uses to the trace that runs in this container
     Exec(ExecArgs),
     /// Ask the trace that runs in this container what it has seen, or have it pack or stop
@@ -57,6 +61,8 @@ pub enum Command {
     Pack(PackArgs),
     /// Make a loadable image from a root file system tarball, on any machine
     Image(ImageOnlyArgs),
+    /// Wait for ports, make HTTP requests, count files: what build has done beside an application
+    Probe(ProbeArgs),
     /// Show the interpreter and library closure of ELF files, as their loader would find it
     Elf(ElfArgs),
     /// Tell why paths are in an image, or what would bring them in
@@ -125,6 +131,9 @@ pub struct RunArgs {
     /// Processes that enter the container from outside (docker exec, health checks)
     #[arg(long, value_enum, env = "MICROPACKER_VISITORS", default_value = "auto")]
     pub visitors: VisitorsName,
+    /// Write down there what is asked for and is not there, one JSON object a line
+    #[arg(long, value_name = "FILE", env = "MICROPACKER_MISSING")]
+    pub missing: Option<PathBuf>,
     /// Let the command keep this process, PID 1 for instance, and trace it from a child of it
     #[arg(long, env = "MICROPACKER_INVERTED", conflicts_with = "stop_timeout", value_parser = clap::builder::FalseyValueParser::new())]
     pub inverted: bool,

@@ -9,6 +9,7 @@ mod foreground;
 mod history;
 mod inverted;
 mod keeping;
+mod missing;
 mod signals;
 pub mod stop_policy;
 mod witness;
@@ -27,6 +28,7 @@ use follow::Started;
 pub use foreground::join;
 pub use inverted::supervise_inverted;
 use keeping::Originals;
+pub use missing::Missing;
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
@@ -61,6 +63,8 @@ pub struct Request {
     pub meanwhile: Option<Meanwhile>,
     /// Which files that makes, for those who ask.
     pub outputs: Vec<PathBuf>,
+    /// Where what is asked for and is not there is written down.
+    pub missing: Option<Missing>,
     /// Inherited descriptors that it needs.
     pub kept: BTreeSet<RawFd>,
 }
@@ -138,7 +142,8 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     let choice = started.choice().clone();
     let (hush, pack) = (visitors::Hush::default(), request.pack);
     let hushed = hush.clone();
-    let originals = Originals::new(request.spool, recorder.handle(), request.originals);
+    let originals =
+        Originals::new(request.spool, recorder.handle(), request.originals).noting(request.missing);
     let colleagues = visitors::Colleagues::default();
     let announced = colleagues.clone();
     let control = Control::start(About {

@@ -113,6 +113,18 @@ const ROOMS: &[(&str, &[&str])] = &[
             "byte_string",
         ],
     ),
+    // On the host: containers in which all that happens.
+    (
+        "build",
+        &[
+            "pack",
+            "report",
+            "manifest",
+            "image_fs",
+            "image_path",
+            "exit",
+        ],
+    ),
     // The command line.
     ("cli", &[]),
     ("logging", &["sys"]),
@@ -123,6 +135,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "logging",
             "accounts",
             "exit",
+            "build",
             "supervisor",
             "tracer",
             "recorder",

@@ -28,7 +28,7 @@ use crate::resolve::Options;
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
 use crate::supervisor::{
-    Manner, Request, SuperviseError, Traced, end_like, supervise, supervise_inverted,
+    Manner, Missing, Request, SuperviseError, Traced, end_like, supervise, supervise_inverted,
 };
 use crate::tracer::visitors;
 use ahead::PackingAhead;
@@ -68,7 +68,9 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     let packer = Arc::new(packer);
     let mut kept = packer.outputs.descriptors();
     kept.extend(journal.as_ref().map(Journal::descriptor));
+    let missing = args.missing.as_deref().map(note_missing).transpose()?;
     let request = Request {
+        missing,
         command: startable.command.clone(),
         context,
         journal,
@@ -106,6 +108,14 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     conclude(args, &packer, &traced)?;
     end_like(traced.end);
     Ok(ExitCode::from(traced.end.exit_status()))
+}
+
+/// `--missing`.
+fn note_missing(file: &Path) -> Result<Missing> {
+    Missing::create(file).map_err(|error| {
+        let message = format!("cannot write --missing {}: {error}", file.display());
+        Failure::new(exit::OUTPUT, message).into()
+    })
 }
 
 /// Writes the outputs and tells of them.

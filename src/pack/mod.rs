@@ -37,6 +37,7 @@ pub use oci::{ImageSummary, write_image};
 pub use one_pass::{ImageSpec, Written, write_layer_and_image};
 pub use output::{Output, OutputError};
 pub use rfc3339::rfc3339;
+pub use tag::full_tag;
 
 use crate::image_path::ImagePath;
 use nix::errno::Errno;

@@ -151,7 +151,8 @@ impl Trace {
         let hushed = hush.clone();
         let colleagues = visitors::Colleagues::default();
         let announced = colleagues.clone();
-        let originals = Originals::new(request.spool, recorder.handle(), request.originals);
+        let originals = Originals::new(request.spool, recorder.handle(), request.originals)
+            .noting(request.missing);
         let control = Control::start(About {
             recorder: recorder.handle(),
             originals: originals.clone(),
