@@ -154,6 +154,7 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         argv,
         main: started.pid(),
         stopped_by: std::process::id() as sys::Tid,
+        hurry: Arc::clone(&request.hurry),
         outputs: request.outputs,
         pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
         greet: Box::new(move |pid| announced.announce(pid)),

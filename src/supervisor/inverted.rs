@@ -161,6 +161,7 @@ impl Trace {
             argv,
             main: launched.pid,
             stopped_by: launched.pid,
+            hurry: request.hurry,
             outputs: request.outputs,
             pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
             greet: Box::new(move |pid| announced.announce(pid)),
@@ -297,7 +298,7 @@ impl EarlyPacking {
     /// Starts two threads. Without them there are no early outputs.
     fn start(control: &Control) -> Self {
         let (sender, signals) = bounded(1);
-        let control = control.clone();
+        let (control, ending) = (control.clone(), control.clone());
         let pack = move || pack_early(&control, &signals);
         let early = Self(sender);
         let to_us = Self(early.0.clone());
@@ -305,7 +306,9 @@ impl EarlyPacking {
         let listen = move || {
             loop {
                 let signal = sys::wait_signal(None).map(|received| received.signal);
-                if let Some(signal @ (libc::SIGTERM | libc::SIGINT | libc::SIGQUIT)) = signal {
+                if let Some(signal @ (libc::SIGTERM | libc::SIGINT | libc::SIGQUIT)) = signal
+                    && !ending.hurry_if_over()
+                {
                     to_us.ask(signal);
                 }
             }

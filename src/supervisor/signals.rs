@@ -175,12 +175,8 @@ impl State {
     /// Nobody is left to be signalled but us.
     fn hurry_up(&self, received: Option<&Received>) {
         let asked = received.is_some_and(|received| is_stop_request(received.signal));
-        let hurry = self.hurry.as_ref().filter(|_| asked);
-        if hurry.is_some_and(|hurry| !hurry.swap(true, Ordering::Relaxed)) {
-            tracing::warn!(
-                "another stop signal: the outputs are written whole, but not waited for until \
-                 they are on the disk"
-            );
+        if let Some(hurry) = self.hurry.as_ref().filter(|_| asked) {
+            hurry_up(hurry);
         }
     }
 
@@ -203,6 +199,16 @@ impl State {
             }
             (Order::PassOn | Order::PassUp, None) => {}
         }
+    }
+}
+
+/// Whoever writes the outputs is not to wait for the disk any more; that is told once.
+pub fn hurry_up(hurry: &AtomicBool) {
+    if !hurry.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "another stop signal: the outputs are written whole, but not waited for until they are \
+             on the disk"
+        );
     }
 }
 
