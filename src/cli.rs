@@ -4,6 +4,7 @@ mod build;
 mod ctl;
 mod elf;
 mod image;
+mod log;
 mod manual;
 mod names;
 mod profile;
@@ -17,6 +18,7 @@ pub use build::{BuildArgs, ProbeArgs};
 pub use ctl::CtlArgs;
 pub use elf::ElfArgs;
 pub use image::{ImageArgs, ImageOnlyArgs, RunImageArgs};
+pub use log::LogArgs;
 pub use manual::{CompletionsArgs, ManArgs};
 pub use names::{
     CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName, ProbedName,
@@ -237,29 +239,6 @@ pub struct SelectArgs {
         default_value = "auto"
     )]
     pub keep_package_metadata: PackageMetadataName,
-}
-
-/// What is told on standard error.
-#[derive(Debug, Args)]
-pub struct LogArgs {
-    /// Tell every decision
-    #[arg(short, long, env = "MICROPACKER_DEBUG", num_args = 0..=1, require_equals = true,
-          default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
-    pub debug: Option<bool>,
-    /// Tell more
-    #[arg(short, long, env = "MICROPACKER_VERBOSE", value_parser = clap::builder::FalseyValueParser::new())]
-    pub verbose: bool,
-    /// Tell errors only
-    #[arg(short, long, env = "MICROPACKER_QUIET", value_parser = clap::builder::FalseyValueParser::new())]
-    pub quiet: bool,
-    /// Form of the messages
-    #[arg(
-        long,
-        value_enum,
-        env = "MICROPACKER_LOG_FORMAT",
-        default_value = "text"
-    )]
-    pub log_format: LogFormat,
 }
 
 /// The program whose interpreter `pack` adds when no other is named.

@@ -25,6 +25,7 @@ pub mod oci;
 pub mod one_pass;
 pub mod output;
 
+pub use crate::sys::work_when_idle;
 pub use ahead::{Ahead, Finished};
 pub use change::{ChangeError, change};
 pub use config::{Health, ImageConfig, looks_like_secret};
@@ -57,7 +58,9 @@ pub enum PackError {
         operation: &'static str,
     },
     /// An entry could not be read.
-    #[error("cannot {operation} {path}: {source}")]
+    #[error(
+        "cannot {operation} {path}: {source}; mend that, or leave it out with --exclude {path}"
+    )]
     Read {
         /// The entry.
         path: ImagePath,
