@@ -1,6 +1,7 @@
 //! The journal as `run` begins it and as `pack` reads it.
 
 use super::Failure;
+use super::profile::ProfileFile;
 use super::select::mount_table;
 use super::ship::Outputs;
 use crate::byte_string::ByteString;
@@ -116,7 +117,7 @@ pub struct Recovered {
 ///
 /// # Errors
 /// Names the first that is none, or cannot be read.
-pub fn recover(files: &[PathBuf]) -> Result<Recovered> {
+pub fn recover(files: &[PathBuf], profile: &ProfileFile) -> Result<Recovered> {
     let mut recovered = Recovered {
         recorder: Recorder::default(),
         header: None,
@@ -130,13 +131,19 @@ pub fn recover(files: &[PathBuf]) -> Result<Recovered> {
         let opened = File::open(file).map_err(|error| failed(&error))?;
         let mut reader = BufReader::with_capacity(1 << 20, opened);
         let is_last = Some(file) == files.last();
+        let mut counted = false;
         let mut take = |seen| match seen {
             Seen::Run => recovered.recorder.begin_run(),
+            Seen::Event(event @ Event::Called { .. }) => {
+                counted = true;
+                recovered.recorder.record(event);
+            }
             Seen::Event(event) if is_last => recovered.recorder.record(event),
             Seen::Event(event) => recovered.recorder.record(without_copies(event)),
         };
         let contents = read(&mut reader, &mut take).map_err(|error| failed(&error))?;
         tell(file, &contents);
+        profile.require(file, counted)?;
         if let Some(header) = contents.header {
             recovered.own.extend(header.own.iter().cloned());
             recovered.header = Some(header);
@@ -293,6 +300,7 @@ mod tests {
     #[test]
     fn the_journal_lies_beside_a_regular_output_only() {
         let outputs = |rootfs: &str| Outputs {
+            ahead: Default::default(),
             rootfs: rootfs.into(),
             artifacts: None,
             tag: None,

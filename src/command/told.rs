@@ -5,23 +5,29 @@ use crate::exit;
 use crate::image_fs::{FileKind, FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, Manifest, Source};
+use crate::pack::LayerSummary;
 use crate::recording::{Loss, Recording};
 use anyhow::Result;
 
 /// How many names a line shows.
 const SHOWN: usize = 3;
 
-/// Tells what was used and is not in the image.
+/// Whether all could be read that the image needs.
 ///
 /// # Errors
 /// Names what could not be read since the machine failed.
-pub fn tell_exclusions(manifest: &Manifest) -> Result<()> {
+pub fn check_failures(manifest: &Manifest) -> Result<()> {
     if let Some((path, error)) = manifest.failures.first_key_value() {
         let message = format!(
             "cannot read {path}: {error}; mend that, or leave it out with --exclude {path}"
         );
         return Err(Failure::new(exit::OUTPUT, message).into());
     }
+    Ok(())
+}
+
+/// Tells what was used and is not in the image.
+pub fn tell_exclusions(manifest: &Manifest) {
     let mut vanished = Vec::new();
     for (path, why) in &manifest.excluded {
         match why {
@@ -39,7 +45,6 @@ pub fn tell_exclusions(manifest: &Manifest) -> Result<()> {
             examples(&vanished)
         );
     }
-    Ok(())
 }
 
 /// Tells of shipped files that were changed while the trace ran by processes that it does not
@@ -83,6 +88,16 @@ fn changed_by_others<'a>(
             && !fs.is_made(path)
     });
     changed.map(|(path, _)| path).collect()
+}
+
+/// Tells of files that did not hold still.
+pub fn tell_torn(layer: &LayerSummary) {
+    for path in &layer.changed {
+        tracing::warn!(
+            "{path} was changed while it was packed, and what was packed of it may be of different \
+             moments: pack it when nobody writes to it"
+        );
+    }
 }
 
 /// Tells losses, each once.
