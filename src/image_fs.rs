@@ -5,6 +5,7 @@ mod mem;
 mod walk;
 
 use crate::image_path::ImagePath;
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::io;
 
@@ -163,4 +164,21 @@ pub trait ImageFs {
         }
         file.bytes_at(0, usize::try_from(limit).map_err(io::Error::other)?)
     }
+}
+
+/// Whether an error says nothing of the file, but that a disk, or micropacker's limits, failed.
+pub fn is_failure(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(
+            Errno::EIO
+                | Errno::EREMOTEIO
+                | Errno::EUCLEAN
+                | Errno::EBADMSG
+                | Errno::ESTALE
+                | Errno::EMFILE
+                | Errno::ENFILE
+                | Errno::ENOMEM
+        )
+    )
 }

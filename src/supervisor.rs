@@ -9,6 +9,7 @@ mod foreground;
 mod history;
 mod inverted;
 mod keeping;
+mod missing;
 mod signals;
 pub mod stop_policy;
 mod witness;
@@ -19,7 +20,7 @@ use crate::recorder::{RecorderHandle, RecorderThread};
 use crate::recording::{Context, Original, Recording};
 use crate::sys;
 use crate::tracer::engine::{Choice, Wish};
-use crate::tracer::launch::{Command, LaunchError};
+use crate::tracer::launch::{Command, LaunchError, NotRun};
 use crate::tracer::stop::End;
 use crate::tracer::visitors;
 use control::{About, Control, PackNow};
@@ -27,6 +28,7 @@ use follow::Started;
 pub use foreground::join;
 pub use inverted::supervise_inverted;
 use keeping::Originals;
+pub use missing::Missing;
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
@@ -61,6 +63,8 @@ pub struct Request {
     pub meanwhile: Option<Meanwhile>,
     /// Which files that makes, for those who ask.
     pub outputs: Vec<PathBuf>,
+    /// Where what is asked for and is not there is written down.
+    pub missing: Option<Missing>,
     /// Inherited descriptors that it needs.
     pub kept: BTreeSet<RawFd>,
 }
@@ -77,6 +81,8 @@ pub struct Manner {
     pub allow_io_uring: bool,
     /// Set-user-ID programs and file capabilities have their effect, if need be untraced.
     pub keep_setuid: bool,
+    /// All system calls are counted, which needs their stops.
+    pub count_calls: bool,
 }
 
 /// A finished trace.
@@ -100,6 +106,9 @@ pub enum SuperviseError {
     /// The command could not be started as a tracee.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// The command could not take on its user.
+    #[error("the user and group IDs cannot be set: {}", .0.desc())]
+    User(Errno),
     /// execve(2) of the command failed.
     #[error("{}", .0.desc())]
     Exec(Errno),
@@ -109,6 +118,15 @@ pub enum SuperviseError {
     /// ptrace(2) or waitpid(2) failed in a way that no rule explains.
     #[error("tracing failed: {0}")]
     Trace(Errno),
+}
+
+impl From<NotRun> for SuperviseError {
+    fn from(not_run: NotRun) -> Self {
+        match not_run {
+            NotRun::User(errno) => Self::User(errno),
+            NotRun::Exec(errno) => Self::Exec(errno),
+        }
+    }
 }
 
 /// Runs the command to its end under trace. Call it before another thread is started.
@@ -124,13 +142,15 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     let choice = started.choice().clone();
     let (hush, pack) = (visitors::Hush::default(), request.pack);
     let hushed = hush.clone();
-    let originals = Originals::new(request.spool, recorder.handle(), request.originals);
+    let originals =
+        Originals::new(request.spool, recorder.handle(), request.originals).noting(request.missing);
     let colleagues = visitors::Colleagues::default();
     let announced = colleagues.clone();
     let control = Control::start(About {
         recorder: recorder.handle(),
         originals: originals.clone(),
         engine: choice.engine,
+        counts_calls: choice.counts_calls,
         argv,
         main: started.pid(),
         stopped_by: std::process::id() as sys::Tid,

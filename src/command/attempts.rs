@@ -5,6 +5,7 @@
 
 use super::progress::Progress;
 use super::ship::{Artifacts, Outputs};
+use super::told::check_failures;
 use crate::image_fs::ImageFs;
 use crate::manifest::Manifest;
 use crate::pack::{LayerSummary, PackError};
@@ -54,7 +55,8 @@ pub fn resolve_and_write(
         let manifest = resolve(fs, recording, options);
         progress.packing(&manifest);
         let watched = progress.watch(fs);
-        let written = write(&watched, recording, &manifest, outputs, which);
+        let written = check_failures(&manifest)
+            .and_then(|()| write(&watched, recording, &manifest, outputs, which));
         (manifest, written)
     };
     if !outputs.rootfs_is_a_file() {

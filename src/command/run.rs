@@ -2,14 +2,17 @@
 
 mod ahead;
 mod interruptible;
+mod saved;
 
 use super::artifacts::Traced as Facts;
 use super::image::ImageWish;
 use super::journal::{begin, header, remedy};
+use super::profile::ProfileFile;
 use super::select::{mounts, options, shape};
 use super::ship::{Outputs, Shipped, ship};
 use super::start::{Startable, environment, manner};
 use super::summary::{summary, tell_summary};
+use super::user::{User, include_tables};
 use super::{Failure, current_directory, one_line, start_logging};
 use crate::byte_string::ByteString;
 use crate::cli::{RunArgs, VisitorsName};
@@ -21,13 +24,16 @@ use crate::past::Before;
 use crate::recorder::journal::{Journal, Keeper};
 use crate::recorder::spool::{self, Spool};
 use crate::recording::{Context as RunContext, Level, Original, Recording};
-use crate::resolve::{Options, may_ship};
+use crate::resolve::Options;
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
-use crate::supervisor::{Request, SuperviseError, Traced, end_like, supervise, supervise_inverted};
+use crate::supervisor::{
+    Manner, Missing, Request, SuperviseError, Traced, end_like, supervise, supervise_inverted,
+};
 use crate::tracer::visitors;
 use ahead::PackingAhead;
 use anyhow::{Result, bail};
+use saved::{place_of_originals, spool_for};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -38,9 +44,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// Runs the command to its end and writes the outputs. Gives the application's exit status.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     start_logging(&args.log);
-    let image = ImageWish::new(&args.image)?;
+    let image = ImageWish::new(&args.image.image)?;
     let command = command_of(args, &image);
-    let Some(startable) = Startable::find(&command)? else {
+    let Some(mut startable) = Startable::find(&command)? else {
         return Err(Failure::new(
             exit::USAGE,
             "no command to trace: give one behind '--', as in 'micropacker -- /entrypoint.sh', or \
@@ -48,21 +54,30 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         )
         .into());
     };
-    let context = context(&command)?;
-    let shape = Shape {
+    let mut context = context(&command)?;
+    if let Some(user) = User::settle(args.image.user.as_deref(), &image)? {
+        user.prepare(&mut startable, &mut context)?;
+    }
+    let mut shape = Shape {
         image_config: image.text.clone().map(ByteString),
         change: image.changes.clone(),
         ..shape(&args.select, &args.keep_env, args.tag.as_deref()).map_err(usage)?
     };
+    include_tables(&mut shape, &image, Path::new("/"));
     let (packer, originals, journal) = Packer::new(args, image, &context, shape)?;
     let packer = Arc::new(packer);
     let mut kept = packer.outputs.descriptors();
     kept.extend(journal.as_ref().map(Journal::descriptor));
+    let missing = args.missing.as_deref().map(note_missing).transpose()?;
     let request = Request {
+        missing,
         command: startable.command.clone(),
         context,
         journal,
-        manner: manner(&args.engine),
+        manner: Manner {
+            count_calls: packer.profile.path().is_some(),
+            ..manner(&args.engine)
+        },
         visitors: match args.visitors {
             VisitorsName::Auto => visitors::Wish::Auto,
             VisitorsName::Full => visitors::Wish::Full,
@@ -93,6 +108,14 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     conclude(args, &packer, &traced)?;
     end_like(traced.end);
     Ok(ExitCode::from(traced.end.exit_status()))
+}
+
+/// `--missing`.
+fn note_missing(file: &Path) -> Result<Missing> {
+    Missing::create(file).map_err(|error| {
+        let message = format!("cannot write --missing {}: {error}", file.display());
+        Failure::new(exit::OUTPUT, message).into()
+    })
 }
 
 /// Writes the outputs and tells of them.
@@ -147,6 +170,7 @@ fn usage(error: anyhow::Error) -> anyhow::Error {
 /// Writes the outputs, as often as it is asked to.
 struct Packer {
     outputs: Outputs,
+    profile: ProfileFile,
     options: Options,
     /// When the command was about to be started.
     start: Instant,
@@ -179,6 +203,7 @@ impl Packer {
             ahead: Mutex::default(),
             image,
         };
+        let profile = ProfileFile::new(args.profile.seccomp_profile.as_deref())?;
         let place = place_of_originals(&outputs);
         let mut spool = spool_for(args, &outputs, &options, &place);
         let directories = outputs.directories().into_iter();
@@ -193,9 +218,11 @@ impl Packer {
         }
         let ours: Vec<PathBuf> = keeper.iter().map(|it| it.path().to_owned()).collect();
         options.own = outputs.own(Path::new("/"), &ours);
+        options.own.extend(profile.own());
         let packer = Self {
             spool: Arc::new(Mutex::new(spool)),
             outputs,
+            profile,
             options,
             keeper: Mutex::new(keeper),
             start: Instant::now(),
@@ -206,7 +233,8 @@ impl Packer {
     }
 
     fn absolute_outputs(&self) -> Vec<PathBuf> {
-        let files = self.outputs.files().into_iter();
+        let profile = self.profile.path().map(Path::to_owned);
+        let files = self.outputs.files().into_iter().chain(profile);
         files
             .map(|file| std::path::absolute(&file).unwrap_or(file))
             .collect()
@@ -222,7 +250,7 @@ impl Packer {
 
     fn pack(&self, recording: &Recording, traced: &Facts) -> Result<Shipped> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.over(recording, |fs, options| {
+        let mut shipped = self.over(recording, |fs, options| {
             ship(
                 fs,
                 Path::new("/"),
@@ -231,7 +259,9 @@ impl Packer {
                 &self.outputs,
                 traced,
             )
-        })
+        })?;
+        shipped.lost += self.profile.write(recording)?;
+        Ok(shipped)
     }
 
     /// Does something over the tree as it was when the trace began.
@@ -337,31 +367,6 @@ fn pack_now(packer: &Arc<Packer>) -> PackNow {
 fn tell_waiting(traced: &Traced, packer: &Packer, packed: &Result<Shipped>) {
     let outcome = packed.as_ref().map(|shipped| packer.packed(shipped));
     traced.control.tell_outputs(outcome.map_err(one_line));
-}
-
-/// Beside the root file system tarball; where that is a stream, among the temporary files.
-fn place_of_originals(outputs: &Outputs) -> PathBuf {
-    let place = if outputs.rootfs_is_a_file() {
-        let mut name = std::path::absolute(&outputs.rootfs)
-            .unwrap_or_else(|_| outputs.rootfs.clone())
-            .into_os_string();
-        name.push(".originals");
-        name.into()
-    } else {
-        std::env::temp_dir().join(format!("micropacker-{}.originals", std::process::id()))
-    };
-    spool::free_place(&place)
-}
-
-fn spool_for(args: &RunArgs, outputs: &Outputs, options: &Options, place: &Path) -> Spool {
-    let mut own = outputs.own(Path::new("/"), &[]);
-    own.extend(ImagePath::new(place.as_os_str().as_bytes()));
-    let options = Options {
-        own,
-        ..options.clone()
-    };
-    let interest = move |path: &ImagePath, kind| may_ship(&HostFs::new("/"), &options, path, kind);
-    Spool::new(place.to_owned(), args.originals_limit, Box::new(interest))
 }
 
 fn context(command: &[OsString]) -> Result<RunContext> {

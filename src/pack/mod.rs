@@ -25,6 +25,7 @@ pub mod oci;
 pub mod one_pass;
 pub mod output;
 
+pub use crate::sys::work_when_idle;
 pub use ahead::{Ahead, Finished};
 pub use change::{ChangeError, change};
 pub use config::{Health, ImageConfig, looks_like_secret};
@@ -37,6 +38,7 @@ pub use oci::{ImageSummary, write_image};
 pub use one_pass::{ImageSpec, Written, write_layer_and_image};
 pub use output::{Output, OutputError};
 pub use rfc3339::rfc3339;
+pub use tag::full_tag;
 
 use crate::image_path::ImagePath;
 use nix::errno::Errno;
@@ -56,7 +58,9 @@ pub enum PackError {
         operation: &'static str,
     },
     /// An entry could not be read.
-    #[error("cannot {operation} {path}: {source}")]
+    #[error(
+        "cannot {operation} {path}: {source}; mend that, or leave it out with --exclude {path}"
+    )]
     Read {
         /// The entry.
         path: ImagePath,

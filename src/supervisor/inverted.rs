@@ -49,7 +49,7 @@ pub fn supervise_inverted(request: Request, conclude: impl FnOnce(Traced)) -> Su
         Ok(Side::Command(forerunner)) => {
             match forerunner.become_command(&request.command, &choice, &saved) {
                 Failed::Launch(error) => error.into(),
-                Failed::Exec(errno) => SuperviseError::Exec(errno),
+                Failed::NotRun(not_run) => not_run.into(),
             }
         }
         Ok(Side::Tracer(attacher)) => {
@@ -151,11 +151,13 @@ impl Trace {
         let hushed = hush.clone();
         let colleagues = visitors::Colleagues::default();
         let announced = colleagues.clone();
-        let originals = Originals::new(request.spool, recorder.handle(), request.originals);
+        let originals = Originals::new(request.spool, recorder.handle(), request.originals)
+            .noting(request.missing);
         let control = Control::start(About {
             recorder: recorder.handle(),
             originals: originals.clone(),
             engine: choice.engine,
+            counts_calls: choice.counts_calls,
             argv,
             main: launched.pid,
             stopped_by: launched.pid,

@@ -8,12 +8,11 @@
 use super::Packer;
 use super::interruptible::{Interruptible, Stopped};
 use crate::image_path::ImagePath;
-use crate::pack::{Ahead, Output, PackError};
+use crate::pack::{Ahead, Output, PackError, work_when_idle};
 use crate::recorder::{Recorder, RecorderHandle};
 use crate::recording::Recording;
 use crate::resolve::resolve;
 use crate::supervisor::Meanwhile;
-use crate::sys;
 use crate::tracer::visitors::Hush;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,7 +76,7 @@ impl Packer {
             let thread = std::thread::Builder::new()
                 .name("ahead".to_owned())
                 .spawn(move || {
-                    sys::work_when_idle();
+                    work_when_idle();
                     working.pack_ahead(&recorder, &hush, &stopping, &woken)
                 });
             match thread {
