@@ -39,12 +39,12 @@ fn on_screen(transcript: &str) -> Vec<&str> {
 
 #[test]
 fn a_terminal_shows_what_is_being_done_and_messages_are_whole() {
-    let transcript = shown("TERM=xterm", &["-v"]);
+    let transcript = shown("TERM=xterm", &[]);
     for step in ["resolving", "packing [----", "writing the reports"] {
         let drawn = format!("{ERASE}micropacker: {step}");
         assert!(transcript.contains(&drawn), "{step}: {transcript:?}");
     }
-    let plain = shown("TERM=dumb", &["-v"]);
+    let plain = shown("TERM=dumb", &[]);
     assert_eq!(on_screen(&transcript), on_screen(&plain));
 }
 

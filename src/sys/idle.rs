@@ -1,25 +1,20 @@
-//! Work that takes only what nobody else wants (sched(7), ioprio_set(2)).
+//! Work that takes only what nobody else wants (setpriority(2), ioprio_set(2)).
 
 /// `IOPRIO_WHO_PROCESS`: a thread, by its ID; 0 is the calling one.
 const WHO_THREAD: libc::c_int = 1;
 /// `IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0)`.
 const IDLE_CLASS: libc::c_int = 3 << 13;
 
-/// From now on the calling thread, and those that it starts, run and read when nothing else does.
-/// There is no way back without privileges. What the kernel refuses is done without.
+/// The lowest there is.
+const NICEST: libc::c_int = 19;
+
+/// From now on the calling thread, and those that it starts, run and read when hardly anything
+/// else does. There is no way back without privileges, so not by SCHED_IDLE: whoever waits for the
+/// thread to stop would wait for a machine that is busy. What the kernel refuses is done without.
 pub fn work_when_idle() {
-    let priority = 0_i32;
     let this_thread = 0;
-    // SAFETY: the kernel reads one sched_param, a lone int, from the address. The C library's own
-    // function is none on musl.
-    unsafe {
-        libc::syscall(
-            libc::SYS_sched_setscheduler,
-            this_thread,
-            libc::SCHED_IDLE,
-            &raw const priority,
-        );
-    }
     // SAFETY: the call takes numbers alone.
-    unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_THREAD, this_thread, IDLE_CLASS) };
+    unsafe { libc::setpriority(libc::PRIO_PROCESS as _, this_thread, NICEST) };
+    // SAFETY: the call takes numbers alone.
+    unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_THREAD, 0, IDLE_CLASS) };
 }
