@@ -49,7 +49,7 @@ pub fn find(user: &str, passwd: &[u8], group: &[u8]) -> Result<Account, AccountE
     });
     let (name, uid, mut gid, home) = match (known, id) {
         (Some((name, uid, fields)), _) => {
-            let gid = fields.get(3).and_then(|gid| parse(gid)).unwrap_or(0);
+            let gid = fields.get(3).and_then(parse).unwrap_or(0);
             let home = fields.get(5).map_or(&b""[..], |home| home).to_vec();
             (Some(name), uid, gid, home)
         }

@@ -14,8 +14,8 @@ pub use elf::ElfArgs;
 pub use image::{ImageArgs, ImageOnlyArgs, RunImageArgs};
 pub use manual::{CompletionsArgs, ManArgs};
 pub use names::{
-    CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName, ProbedName,
-    VisitorsName,
+    CompressName, CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName,
+    ProbedName, VisitorsName,
 };
 pub use report::{DiffArgs, ExplainArgs};
 

@@ -232,6 +232,7 @@ fn write_artifacts(
         config: &config,
         tag: outputs.tag.as_deref(),
         created: source_date_epoch()?,
+        compression: outputs.image.compression,
     };
     let mut rootfs = Output::create(&outputs.rootfs)?;
     let mut image = Output::create(&path)?;
@@ -296,13 +297,7 @@ fn write_image_again(
     let mut tarball = File::open(&outputs.rootfs)
         .with_context(|| format!("cannot read {} again", outputs.rootfs.display()))?;
     let mut image = Output::create(path)?;
-    let sha256 = layer.sha256;
-    let ImageSpec {
-        config,
-        tag,
-        created,
-    } = *wish;
-    let written = write_image(&mut tarball, sha256, config, tag, created, &mut image)
+    let written = write_image(&mut tarball, layer.sha256, wish, &mut image)
         .map_err(|error| writing(path, error))?;
     image.commit_unless(&outputs.hurry)?;
     Ok(written)

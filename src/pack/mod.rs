@@ -2,6 +2,7 @@
 //! name only when it is complete.
 
 mod acl;
+mod compress;
 mod dense;
 mod descriptor;
 mod digests;
@@ -25,13 +26,14 @@ pub mod one_pass;
 pub mod output;
 
 pub use change::{ChangeError, change};
+pub use compress::Compression;
 pub use config::{Health, ImageConfig, looks_like_secret};
 pub use descriptor::descriptor_of;
 pub use digests::Digests;
 pub use dockerfile::{dockerfile, dockerfile_with_losses};
 pub use inspect::{InspectError, parse_image_config};
 pub use layer::{LayerSummary, write_layer, write_layer_with_digests};
-pub use oci::{ImageSummary, write_image};
+pub use oci::{ImageSummary, write_image, write_image_in_place};
 pub use one_pass::{ImageSpec, Written, write_layer_and_image};
 pub use output::{Output, OutputError};
 pub use rfc3339::rfc3339;

@@ -3,6 +3,7 @@
 //! image, which holds the same bytes.
 
 use super::PackError;
+use super::compress::{Compressed, Compression, LayerWriter};
 use super::config::ImageConfig;
 use super::digests::{Digester, Digests};
 use super::layer::{LayerSummary, write_stream};
@@ -21,9 +22,10 @@ const CHUNK: usize = 1 << 20;
 const AHEAD: usize = 4;
 /// A layer of this size needs an extended header, for which no room was left. Far from the limit
 /// of 8 GiB, since what is estimated are the files alone.
-const MAX_LAYER: u64 = 7 << 30;
+pub(super) const MAX_LAYER: u64 = 7 << 30;
 
 /// What an image says beside its files.
+#[derive(Clone, Copy)]
 pub struct ImageSpec<'a> {
     /// How a container of it starts.
     pub config: &'a ImageConfig,
@@ -31,6 +33,8 @@ pub struct ImageSpec<'a> {
     pub tag: Option<&'a str>,
     /// When it was made.
     pub created: Option<FileTime>,
+    /// How its layer is compressed.
+    pub compression: Compression,
 }
 
 /// What was written.
@@ -62,8 +66,10 @@ pub fn write_layer_and_image<W: Write + Seek + Send>(
         Some((image, _)) => Some(begin_image(image)?),
         None => None,
     };
-    let copy = image.as_mut().map(|(image, _)| &mut **image);
-    let (layer, digests) = write_twice(fs, manifest, digester, out, copy)?;
+    let copy = image
+        .as_mut()
+        .map(|(image, wish)| (&mut **image, wish.compression));
+    let (layer, digests, compressed) = write_twice(fs, manifest, digester, out, copy)?;
     let mut written = Written {
         layer,
         digests,
@@ -76,13 +82,18 @@ pub fn write_layer_and_image<W: Write + Seek + Send>(
     if written.layer.sparse_entries > 0 || written.layer.tar_bytes > MAX_LAYER {
         return Ok(written);
     }
-    let (header, summary) = finish_image(&written.layer, wish, image)?;
+    let (header, summary) = finish_image(&written.layer, compressed, wish, image)?;
     patch(image, place, &header).map_err(PackError::writing)?;
     written.image = Some(summary);
     Ok(written)
 }
 
-fn patch(image: &mut (impl Write + Seek), place: LayerPlace, header: &[u8]) -> io::Result<()> {
+/// Fills in the layer's header.
+pub(super) fn patch(
+    image: &mut (impl Write + Seek),
+    place: LayerPlace,
+    header: &[u8],
+) -> io::Result<()> {
     image.seek(SeekFrom::Start(place.0))?;
     image.write_all(header)?;
     image.flush()
@@ -119,8 +130,8 @@ fn write_twice<W: Write + Send>(
     manifest: &Manifest,
     digester: Digester,
     out: &mut dyn Write,
-    copy: Option<&mut W>,
-) -> Result<(LayerSummary, Digests), PackError> {
+    copy: Option<(&mut W, Compression)>,
+) -> Result<(LayerSummary, Digests, Option<Compressed>), PackError> {
     let (sender, chunks) = bounded(AHEAD);
     let (spent, empty) = bounded(AHEAD);
     std::thread::scope(|scope| {
@@ -142,12 +153,12 @@ fn write_twice<W: Write + Send>(
         });
         drop(tee);
         // Its failure is the cause of one here.
-        let sha256 = match thread.join() {
+        let (sha256, compressed) = match thread.join() {
             Ok(hashed) => hashed.map_err(PackError::writing)?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
         let (summary, digests) = written?;
-        Ok((LayerSummary { sha256, ..summary }, digests))
+        Ok((LayerSummary { sha256, ..summary }, digests, compressed))
     })
 }
 
@@ -190,9 +201,11 @@ impl Write for Tee<'_> {
 fn hash_and_copy(
     chunks: &Receiver<Vec<u8>>,
     spent: &Sender<Vec<u8>>,
-    mut copy: Option<&mut (impl Write + Send)>,
-) -> io::Result<[u8; 32]> {
+    copy: Option<(&mut (impl Write + Send), Compression)>,
+) -> io::Result<([u8; 32], Option<Compressed>)> {
     let mut hash = Sha256::new();
+    let copy = copy.map(|(out, compression)| LayerWriter::new(compression, out));
+    let mut copy = copy.transpose()?;
     for mut chunk in chunks {
         hash.update(&chunk);
         if let Some(copy) = &mut copy {
@@ -201,7 +214,8 @@ fn hash_and_copy(
         chunk.clear();
         let _ = spent.try_send(chunk);
     }
-    Ok(hash.finalize().into())
+    let compressed = copy.map(LayerWriter::finish).transpose()?.flatten();
+    Ok((hash.finalize().into(), compressed))
 }
 
 #[cfg(test)]
