@@ -5,6 +5,7 @@
 //! [`recording`], the resolver turns it into a [`manifest`], and the packer writes that out.
 
 pub mod accounts;
+pub mod build;
 pub mod byte_string;
 pub mod cli;
 pub mod command;

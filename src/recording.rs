@@ -1,5 +1,6 @@
 //! What was seen while the application ran: plain data, saved, loaded and merged.
 
+mod call;
 mod original;
 
 use crate::byte_string;
@@ -10,6 +11,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::BitOrAssign;
 
+pub use call::{Call, Calls, Outcome};
 pub use original::{Body, Level, Original};
 
 /// In which ways a path was used, as a set.
@@ -224,6 +226,8 @@ pub struct Recording {
     /// Where an original may be now that was renamed or linked, under each of its names: the call
     /// may have failed, so only a look at the inode tells which of them it is.
     pub moved: BTreeMap<ImagePath, BTreeSet<ImagePath>>,
+    /// The system calls that were made; none where they were not counted.
+    pub calls: Calls,
     /// What could not be seen.
     pub losses: BTreeSet<Loss>,
 }

@@ -9,13 +9,14 @@ mod foreground;
 mod history;
 mod inverted;
 mod keeping;
+mod missing;
 mod signals;
 pub mod stop_policy;
 mod witness;
 
-use crate::recorder::RecorderThread;
 use crate::recorder::journal::Journal;
 use crate::recorder::spool::Spool;
+use crate::recorder::{RecorderHandle, RecorderThread};
 use crate::recording::{Context, Original, Recording};
 use crate::sys;
 use crate::tracer::engine::{Choice, Wish};
@@ -27,6 +28,7 @@ use follow::Started;
 pub use foreground::join;
 pub use inverted::supervise_inverted;
 use keeping::Originals;
+pub use missing::Missing;
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
@@ -57,11 +59,18 @@ pub struct Request {
     pub originals: Vec<Original>,
     /// Writes the outputs from what was seen so far, while the trace goes on.
     pub pack: PackNow,
+    /// What is to be begun together with the trace.
+    pub meanwhile: Option<Meanwhile>,
     /// Which files that makes, for those who ask.
     pub outputs: Vec<PathBuf>,
+    /// Where what is asked for and is not there is written down.
+    pub missing: Option<Missing>,
     /// Inherited descriptors that it needs.
     pub kept: BTreeSet<RawFd>,
 }
+
+/// Begins something that goes on while the trace does, on a thread of its own.
+pub type Meanwhile = Box<dyn FnOnce(RecorderHandle, visitors::Hush) + Send>;
 
 /// How a command is traced.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +81,8 @@ pub struct Manner {
     pub allow_io_uring: bool,
     /// Set-user-ID programs and file capabilities have their effect, if need be untraced.
     pub keep_setuid: bool,
+    /// All system calls are counted, which needs their stops.
+    pub count_calls: bool,
 }
 
 /// A finished trace.
@@ -131,13 +142,15 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     let choice = started.choice().clone();
     let (hush, pack) = (visitors::Hush::default(), request.pack);
     let hushed = hush.clone();
-    let originals = Originals::new(request.spool, recorder.handle(), request.originals);
+    let originals =
+        Originals::new(request.spool, recorder.handle(), request.originals).noting(request.missing);
     let colleagues = visitors::Colleagues::default();
     let announced = colleagues.clone();
     let control = Control::start(About {
         recorder: recorder.handle(),
         originals: originals.clone(),
         engine: choice.engine,
+        counts_calls: choice.counts_calls,
         argv,
         main: started.pid(),
         stopped_by: std::process::id() as sys::Tid,
@@ -145,6 +158,9 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
         greet: Box::new(move |pid| announced.announce(pid)),
     });
+    if let Some(meanwhile) = request.meanwhile {
+        meanwhile(recorder.handle(), hush.clone());
+    }
     let end = started.follow(
         (request.stop_timeout, Some(request.hurry)),
         (request.visitors, (hush, colleagues)),

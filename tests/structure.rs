@@ -113,9 +113,21 @@ const ROOMS: &[(&str, &[&str])] = &[
             "byte_string",
         ],
     ),
+    // On the host: containers in which all that happens.
+    (
+        "build",
+        &[
+            "pack",
+            "report",
+            "manifest",
+            "image_fs",
+            "image_path",
+            "exit",
+        ],
+    ),
     // The command line.
     ("cli", &[]),
-    ("logging", &[]),
+    ("logging", &["sys"]),
     (
         "command",
         &[
@@ -123,6 +135,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "logging",
             "accounts",
             "exit",
+            "build",
             "supervisor",
             "tracer",
             "recorder",

@@ -3,6 +3,7 @@
 use super::artifacts::Traced;
 use super::image::ImageWish;
 use super::journal::{Recovered, apply_to_files, is_journal, recover};
+use super::profile::ProfileFile;
 use super::select::{compression, merged, mounts, name_of, options, shape};
 use super::ship::{Outputs, ship, tell_secrets, write_whole};
 use super::summary::tell_summary;
@@ -39,12 +40,13 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     }
     let (found, lists): (Vec<_>, Vec<_>) =
         args.input.iter().cloned().partition(|it| is_journal(it));
+    let profile = ProfileFile::new(args.profile.seccomp_profile.as_deref())?;
     let journals = [args.journal.clone(), found].concat();
     let Recovered {
         recorder,
         header,
         own,
-    } = recover(&journals)?;
+    } = recover(&journals, &profile)?;
     let now = Shape {
         compress: name_of(args.image.compress),
         ..shape(&args.select, &[], args.tag.as_deref()).map_err(usage)?
@@ -59,6 +61,7 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         tag: shape.tag.clone(),
         keep_env: shape.keep_env.clone(),
         hurry: Arc::default(),
+        ahead: Default::default(),
         image,
     };
     // What was mounted while it was traced, not what is mounted now.
@@ -77,24 +80,28 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     let fs = HostFs::new(&args.root);
     let mut recording = recorder.finish();
     let mut directory = PathBuf::new();
-    if let Some(header) = &header {
+    if let (Some(header), Some(journal)) = (&header, journals.last()) {
         recording.context = header.command.context();
         tell_secrets(&header.command.secrets);
-        (directory, options.started) = apply_to_files(&mut recording, header, &args.root);
+        (directory, options.started) = apply_to_files(&mut recording, header, journal, &args.root);
         options
             .own
             .extend(ImagePath::new(directory.as_os_str().as_bytes()));
     }
     for list in &lists {
-        add_list(&fs, list, &args.root, &mut recording)?;
+        add_list(&fs, list, &args.root, &profile, &mut recording)?;
     }
     if !lists.is_empty() || args.elf != crate::cli::DEFAULT_ELF {
         add_elf_interpreter(&fs, args, &mut recording)?;
     }
-    let traced = Traced::default();
+    let traced = Traced {
+        is_awaited: true,
+        ..Traced::default()
+    };
     let saved = HostFs::new(&directory);
     let before = Before::new(&fs, &saved, &recording);
-    let shipped = ship(&before, &args.root, &recording, options, &outputs, &traced)?;
+    let mut shipped = ship(&before, &args.root, &recording, options, &outputs, &traced)?;
+    shipped.lost += profile.write(&recording)?;
     if let Some(file) = &args.packages {
         let owners = Owners::load(&fs);
         for problem in owners.problems() {
@@ -123,14 +130,22 @@ fn usage(error: anyhow::Error) -> anyhow::Error {
     Failure::new(exit::USAGE, one_line(&error)).into()
 }
 
-fn add_list(fs: &HostFs, list: &Path, root: &Path, recording: &mut Recording) -> Result<()> {
+fn add_list(
+    fs: &HostFs,
+    list: &Path,
+    root: &Path,
+    profile: &ProfileFile,
+    recording: &mut Recording,
+) -> Result<()> {
     let text = read_input(list)?;
     if Report::is_one(&text) {
         let report = Report::read(&text)
             .map_err(|error| Failure::new(exit::USAGE, format!("{}: {error}", list.display())))?;
+        profile.require(list, !report.recording.calls.is_empty())?;
         report.add_to(recording);
         return Ok(());
     }
+    profile.require(list, false)?;
     let cwd = if root == Path::new("/") {
         current_directory()?
     } else {

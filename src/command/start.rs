@@ -108,6 +108,7 @@ pub fn manner(args: &EngineArgs) -> Manner {
         wish: wish(args),
         allow_io_uring: args.allow_io_uring,
         keep_setuid: args.keep_setuid,
+        count_calls: false,
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::image_fs::{FileKind, FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, Manifest, Source};
+use crate::pack::LayerSummary;
 use crate::recording::{Loss, Recording};
 
 /// How many names a line shows.
@@ -70,6 +71,16 @@ fn changed_by_others<'a>(
             && !fs.is_made(path)
     });
     changed.map(|(path, _)| path).collect()
+}
+
+/// Tells of files that did not hold still.
+pub fn tell_torn(layer: &LayerSummary) {
+    for path in &layer.changed {
+        tracing::warn!(
+            "{path} was changed while it was packed, and what was packed of it may be of different \
+             moments: pack it when nobody writes to it"
+        );
+    }
 }
 
 /// Tells losses, each once.

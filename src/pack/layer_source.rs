@@ -1,9 +1,9 @@
 //! The root file system's tarball on its way into an image's layer.
 
 use super::PackError;
+use super::blob::{Blob, Layer};
 use super::compress::{Compression, LayerWriter};
 use super::dense;
-use super::oci::{Blob, Layer};
 use super::stream::Stream;
 use crate::recording::Loss;
 use sha2::{Digest, Sha256};

@@ -3,6 +3,7 @@
 //! find their own index.
 
 use super::PackError;
+use super::blob::{Blob, Layer};
 use super::compress::{Compressed, Compression};
 use super::config::{ImageConfig, texts};
 use super::header::EntryHeader;
@@ -15,15 +16,13 @@ use super::tag::full_tag;
 use crate::image_path::ImagePath;
 use crate::recording::Loss;
 use oci_spec::image::{
-    Arch, Config, Descriptor, HistoryBuilder, ImageConfiguration, ImageIndexBuilder,
-    ImageManifestBuilder, MediaType, OciLayoutBuilder, Os, Platform, RootFs, Sha256Digest,
+    Arch, Config, HistoryBuilder, ImageConfiguration, ImageIndexBuilder, ImageManifestBuilder,
+    MediaType, OciLayoutBuilder, Os, Platform, RootFs,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::io::{Read, Seek, Write};
-use std::str::FromStr;
 
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -222,70 +221,6 @@ impl Described {
     }
 }
 
-/// A layer as it is in the image, and as it is unpacked.
-pub(super) struct Layer {
-    pub(super) blob: Blob,
-    /// `sha256:…` of the tarball, which tells engines that it is the right one.
-    diff_id: String,
-}
-
-impl Layer {
-    /// Of a tarball with this SHA-256 and length.
-    pub(super) fn new(
-        tar_sha256: [u8; 32],
-        tar_bytes: u64,
-        compression: Compression,
-        compressed: Option<Compressed>,
-    ) -> Self {
-        let (sha256, size) = match compressed {
-            Some(compressed) => (compressed.sha256, compressed.size),
-            None => (tar_sha256, tar_bytes),
-        };
-        Self {
-            blob: Blob {
-                media_type: compression.media_type(),
-                sha256: hex(&sha256),
-                size,
-            },
-            diff_id: format!("sha256:{}", hex(&tar_sha256)),
-        }
-    }
-}
-
-/// Something that is named by its digest.
-pub(super) struct Blob {
-    pub(super) media_type: MediaType,
-    pub(super) sha256: String,
-    pub(super) size: u64,
-}
-
-impl Blob {
-    fn of(media_type: MediaType, content: &[u8]) -> Self {
-        Self {
-            media_type,
-            sha256: hex(&Sha256::digest(content)),
-            size: content.len() as u64,
-        }
-    }
-
-    fn path(&self) -> String {
-        format!("blobs/sha256/{}", self.sha256)
-    }
-
-    fn digest(&self) -> String {
-        format!("sha256:{}", self.sha256)
-    }
-
-    fn descriptor(&self) -> Result<Descriptor, PackError> {
-        let digest = describe(Sha256Digest::from_str(&self.sha256))?;
-        Ok(Descriptor::new(self.media_type.clone(), self.size, digest))
-    }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn configuration(config: &ImageConfig, created: &str, diff_id: &str) -> ImageConfiguration {
     let mut start = Config::default();
     // What is not UTF-8 is left out here and told by `ImageConfig::losses`.
@@ -410,7 +345,7 @@ fn docker_manifest(config: &Blob, layer: &Blob, tag: Option<&str>) -> Value {
     }])
 }
 
-fn describe<T, E: std::fmt::Display>(built: Result<T, E>) -> Result<T, PackError> {
+pub(super) fn describe<T, E: std::fmt::Display>(built: Result<T, E>) -> Result<T, PackError> {
     built.map_err(|error| PackError::Describe(error.to_string()))
 }
 

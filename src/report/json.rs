@@ -29,6 +29,7 @@ impl Report {
             uses,
             execs,
             created,
+            calls,
             losses,
         } = &self.recording;
         out.write_all(BEGINNING)?;
@@ -49,6 +50,9 @@ impl Report {
         list(out, "\n", "uses", uses)?;
         list(out, ",\n", "execs", execs)?;
         list(out, ",\n", "created", created)?;
+        if !calls.is_empty() {
+            list(out, ",\n", "calls", calls)?;
+        }
         list(out, ",\n", "losses", losses)?;
         out.write_all(b"}}\n")
     }

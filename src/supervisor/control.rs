@@ -54,6 +54,8 @@ pub struct About {
     pub originals: Originals,
     /// How it is traced.
     pub engine: Engine,
+    /// Whether all system calls are counted: those of joined commands too then.
+    pub counts_calls: bool,
     /// The command and its arguments.
     pub argv: Vec<Vec<u8>>,
     /// Its process.

@@ -151,11 +151,13 @@ impl Trace {
         let hushed = hush.clone();
         let colleagues = visitors::Colleagues::default();
         let announced = colleagues.clone();
-        let originals = Originals::new(request.spool, recorder.handle(), request.originals);
+        let originals = Originals::new(request.spool, recorder.handle(), request.originals)
+            .noting(request.missing);
         let control = Control::start(About {
             recorder: recorder.handle(),
             originals: originals.clone(),
             engine: choice.engine,
+            counts_calls: choice.counts_calls,
             argv,
             main: launched.pid,
             stopped_by: launched.pid,
@@ -163,6 +165,9 @@ impl Trace {
             pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
             greet: Box::new(move |pid| announced.announce(pid)),
         });
+        if let Some(meanwhile) = request.meanwhile {
+            meanwhile(recorder.handle(), hush.clone());
+        }
         let observer = observe(&choice, originals.keeping(), move |event| {
             emitter.emit(event)
         });

@@ -3,6 +3,7 @@
 
 mod bypass;
 mod changes;
+mod counting;
 mod cwds;
 mod elsewhere;
 mod exec;
@@ -60,6 +61,8 @@ pub struct Observer<T> {
     mounts_differ: bool,
     /// Whether a seccomp filter decides which calls reach us.
     behind_filter: bool,
+    /// Whether all system calls are counted.
+    counts_calls: bool,
     hindrance: Hindrance,
     path: Vec<u8>,
     key: Vec<u8>,
@@ -99,6 +102,7 @@ impl<T: Tracees> Observer<T> {
             roots_differ: false,
             mounts_differ: false,
             behind_filter: true,
+            counts_calls: false,
             hindrance: Hindrance::default(),
             path: Vec::new(),
             key: Vec::new(),

@@ -1,8 +1,10 @@
 //! What holds for every image.
 
 use super::*;
+use crate::pack::blob::hex;
 use crate::pack::sparse::SparseMap;
 use oci_spec::image::{ImageIndex, ImageManifest};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Cursor;
 

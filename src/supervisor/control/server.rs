@@ -173,13 +173,14 @@ fn receive(
         fs: HostFs::new("/"),
         batch: Vec::new(),
     };
-    let result = answer(writer, &Answer::Joined {})
-        .map_err(broken)
-        .and_then(|()| {
-            intake.take_all(lines, writer, |request| {
-                shared.joined.on_flushed(number, request);
-            })
-        });
+    let joined = Answer::Joined {
+        calls: shared.about.counts_calls,
+    };
+    let result = answer(writer, &joined).map_err(broken).and_then(|()| {
+        intake.take_all(lines, writer, |request| {
+            shared.joined.on_flushed(number, request);
+        })
+    });
     if result.is_err() {
         intake.batch.push(Event::Lost(Loss {
             what: format!(

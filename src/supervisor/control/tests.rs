@@ -37,6 +37,7 @@ impl Scene {
             recorder: recorder.handle(),
             originals: Originals::new(spool, recorder.handle(), Vec::new()),
             engine: Engine::Notify,
+            counts_calls: false,
             argv: vec![b"app".to_vec()],
             main: 7,
             stopped_by: 7,

@@ -152,6 +152,7 @@ impl Scene {
                 Event::Created(path) => format!("created {path}"),
                 Event::Kept(original) => format!("kept {}", original.path),
                 Event::Moved { from, to } => format!("moved {from} to {to}"),
+                Event::Called { call, .. } => format!("called {}", call.name),
                 Event::Lost(loss) => format!("lost {}", loss.what),
                 Event::Started(exec) => format!("started {}", exec.program),
             })

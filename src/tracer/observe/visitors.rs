@@ -41,6 +41,7 @@ impl<T: Tracees> Observer<T> {
             "what {program}, which entered the container from outside, did before it was \
              followed: {known}; run it as: {REMEDY}"
         ));
+        self.lose_calls(&program);
     }
 
     /// Somebody has opened this file, by its physical path: it may have been anybody.
