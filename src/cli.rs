@@ -21,8 +21,8 @@ pub use image::{ImageArgs, ImageOnlyArgs, RunImageArgs};
 pub use log::LogArgs;
 pub use manual::{CompletionsArgs, ManArgs};
 pub use names::{
-    CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName, ProbedName,
-    VisitorsName,
+    CompressName, CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName,
+    ProbedName, VisitorsName,
 };
 pub use profile::ProfileArgs;
 pub use report::{DiffArgs, ExplainArgs};

@@ -4,7 +4,7 @@ use super::artifacts::Traced;
 use super::image::ImageWish;
 use super::journal::{Recovered, apply_to_files, is_journal, recover};
 use super::profile::ProfileFile;
-use super::select::{merged, mounts, options, shape};
+use super::select::{compression, merged, mounts, name_of, options, shape};
 use super::ship::{Outputs, ship, tell_secrets, write_whole};
 use super::summary::tell_summary;
 use super::user::include_tables;
@@ -47,7 +47,10 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         header,
         own,
     } = recover(&journals, &profile)?;
-    let now = shape(&args.select, &[], args.tag.as_deref()).map_err(usage)?;
+    let now = Shape {
+        compress: name_of(args.image.compress),
+        ..shape(&args.select, &[], args.tag.as_deref()).map_err(usage)?
+    };
     let then = header.as_ref().map(|header| header.shape.clone());
     let mut shape = merged(then.unwrap_or_default(), now);
     let image = image_wish(args, &shape)?;
@@ -117,7 +120,10 @@ fn image_wish(args: &PackArgs, shape: &Shape) -> Result<ImageWish> {
         .text
         .or_else(|| shape.image_config.clone().map(|ByteString(text)| text));
     let changes = [shape.change.clone(), now.changes].concat();
-    ImageWish::of(text, changes, "of the journal")
+    Ok(ImageWish {
+        compression: compression(shape),
+        ..ImageWish::of(text, changes, "of the journal")?
+    })
 }
 
 fn usage(error: anyhow::Error) -> anyhow::Error {

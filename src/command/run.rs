@@ -8,7 +8,7 @@ use super::artifacts::Traced as Facts;
 use super::image::ImageWish;
 use super::journal::{begin, header, remedy};
 use super::profile::ProfileFile;
-use super::select::{mounts, options, shape};
+use super::select::{mounts, name_of, options, shape};
 use super::ship::{Outputs, Shipped, ship};
 use super::start::{Startable, environment, manner};
 use super::summary::{summary, tell_summary};
@@ -61,6 +61,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     let mut shape = Shape {
         image_config: image.text.clone().map(ByteString),
         change: image.changes.clone(),
+        compress: name_of(args.image.image.compress),
         ..shape(&args.select, &args.keep_env, args.tag.as_deref()).map_err(usage)?
     };
     include_tables(&mut shape, &image, Path::new("/"));

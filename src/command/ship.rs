@@ -14,7 +14,7 @@ use crate::image_path::ImagePath;
 use crate::manifest::Manifest;
 use crate::pack::{
     Ahead, Digests, ImageConfig, ImageSpec, ImageSummary, LayerSummary, Output, PackError,
-    descriptor_of, dockerfile_with_losses, write_image,
+    descriptor_of, dockerfile_with_losses, write_image, write_image_in_place,
 };
 use crate::recording::Recording;
 use crate::report::Inventory;
@@ -260,6 +260,7 @@ fn write_artifacts(
         config: &config,
         tag: outputs.tag.as_deref(),
         created: source_date_epoch()?,
+        compression: outputs.image.compression,
     };
     let (finished, layer, digests) =
         write_files(fs, manifest, outputs, Some((&path, &wish)), attempt)?;
@@ -294,7 +295,8 @@ fn write_artifacts(
     })
 }
 
-/// An image whose layer is not the tarball: sparse files are written out in it.
+/// An image whose layer is not the tarball: sparse files are written out in it, or it is compressed
+/// and the tarball was packed ahead.
 fn write_image_again(
     layer: &LayerSummary,
     wish: &ImageSpec,
@@ -305,13 +307,11 @@ fn write_image_again(
         .with_context(|| format!("cannot read {} again", outputs.rootfs.display()))?;
     let mut image = Output::create(path)?;
     let sha256 = layer.sha256;
-    let ImageSpec {
-        config,
-        tag,
-        created,
-    } = *wish;
-    let written = write_image(&mut tarball, sha256, config, tag, created, &mut image)
-        .map_err(|error| writing(path, error))?;
+    let written = match image.is_seekable() {
+        true => write_image_in_place(&mut tarball, sha256, wish, &mut image),
+        false => write_image(&mut tarball, sha256, wish, &mut image),
+    };
+    let written = written.map_err(|error| writing(path, error))?;
     image.commit_unless(&outputs.hurry)?;
     Ok(written)
 }

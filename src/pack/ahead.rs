@@ -2,6 +2,7 @@
 //! written stays, as far as it would be written again.
 
 use super::PackError;
+use super::compress::Compression;
 use super::digests::{Digester, Digests};
 use super::layer::{Job, LayerSummary, Pieces};
 use super::oci::{ImageSummary, LayerPlace, begin_image, finish_image};
@@ -36,12 +37,18 @@ pub struct Finished {
 }
 
 impl Ahead {
-    /// Begins with nothing. Both are files that can be gone back in.
+    /// Begins with nothing. Both are files that can be gone back in. An image whose layer is to be
+    /// compressed cannot, and is not begun.
     ///
     /// # Errors
     /// [`PackError`] when the image cannot be written.
-    pub fn begin(rootfs: Output, image: Option<Output>) -> Result<Self, PackError> {
+    pub fn begin(
+        rootfs: Output,
+        image: Option<Output>,
+        compression: Compression,
+    ) -> Result<Self, PackError> {
         let wants_digests = image.is_some();
+        let image = image.filter(|_| compression == Compression::None);
         let begun = image.map(|mut image| {
             let place = begin_image(&mut image)?;
             Ok((image, place))
@@ -84,7 +91,9 @@ impl Ahead {
             marks: &mut self.marks,
         };
         let image = self.image.as_mut().map(|(image, _)| image);
-        write_twice(job, begun, Some(notes), &mut self.rootfs, image)
+        let image = image.map(|image| (image, Compression::None));
+        let written = write_twice(job, begun, Some(notes), &mut self.rootfs, image);
+        written.map(|(layer, digests, _)| (layer, digests))
     }
 
     /// To the end of the last piece.
@@ -124,7 +133,7 @@ impl Ahead {
         let is_plain = layer.sparse_entries == 0 && layer.tar_bytes <= MAX_LAYER;
         let image = match (self.image, wish) {
             (Some((mut image, place)), Some(wish)) if is_plain => {
-                let (header, summary) = finish_image(layer, wish, &mut image)?;
+                let (header, summary) = finish_image(layer, None, wish, &mut image)?;
                 patch(&mut image, place, &header).map_err(PackError::writing)?;
                 Some((image, summary))
             }

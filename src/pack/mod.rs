@@ -3,6 +3,8 @@
 
 mod acl;
 mod ahead;
+mod blob;
+mod compress;
 mod dense;
 mod descriptor;
 mod digests;
@@ -28,13 +30,14 @@ pub mod output;
 pub use crate::sys::work_when_idle;
 pub use ahead::{Ahead, Finished};
 pub use change::{ChangeError, change};
+pub use compress::Compression;
 pub use config::{Health, ImageConfig, looks_like_secret};
 pub use descriptor::descriptor_of;
 pub use digests::Digests;
 pub use dockerfile::{dockerfile, dockerfile_with_losses};
 pub use inspect::{InspectError, parse_image_config};
 pub use layer::{LayerSummary, write_layer, write_layer_with_digests};
-pub use oci::{ImageSummary, write_image};
+pub use oci::{ImageSummary, write_image, write_image_in_place};
 pub use one_pass::{ImageSpec, Written, write_layer_and_image};
 pub use output::{Output, OutputError};
 pub use rfc3339::rfc3339;

@@ -3,6 +3,7 @@
 //! image, which holds the same bytes.
 
 use super::PackError;
+use super::compress::{Compressed, Compression, LayerWriter};
 use super::config::ImageConfig;
 use super::digests::{Digester, Digests};
 use super::layer::{Job, LayerSummary, Pieces};
@@ -24,6 +25,7 @@ const AHEAD: usize = 4;
 pub(super) const MAX_LAYER: u64 = 7 << 30;
 
 /// What an image says beside its files.
+#[derive(Clone, Copy)]
 pub struct ImageSpec<'a> {
     /// How a container of it starts.
     pub config: &'a ImageConfig,
@@ -31,6 +33,8 @@ pub struct ImageSpec<'a> {
     pub tag: Option<&'a str>,
     /// When it was made.
     pub created: Option<FileTime>,
+    /// How its layer is compressed.
+    pub compression: Compression,
 }
 
 /// What was written.
@@ -62,9 +66,11 @@ pub fn write_layer_and_image<W: Write + Seek + Send>(
         Some((image, _)) => Some(begin_image(image)?),
         None => None,
     };
-    let copy = image.as_mut().map(|(image, _)| &mut **image);
+    let copy = image
+        .as_mut()
+        .map(|(image, wish)| (&mut **image, wish.compression));
     let job = Job::new(fs, manifest, digester);
-    let (layer, digests) = write_twice(job, Begun::default(), None, out, copy)?;
+    let (layer, digests, compressed) = write_twice(job, Begun::default(), None, out, copy)?;
     let mut written = Written {
         layer,
         digests,
@@ -77,12 +83,13 @@ pub fn write_layer_and_image<W: Write + Seek + Send>(
     if written.layer.sparse_entries > 0 || written.layer.tar_bytes > MAX_LAYER {
         return Ok(written);
     }
-    let (header, summary) = finish_image(&written.layer, wish, image)?;
+    let (header, summary) = finish_image(&written.layer, compressed, wish, image)?;
     patch(image, place, &header).map_err(PackError::writing)?;
     written.image = Some(summary);
     Ok(written)
 }
 
+/// Fills in the layer's header.
 pub(super) fn patch(
     image: &mut (impl Write + Seek),
     place: LayerPlace,
@@ -141,8 +148,8 @@ pub(super) fn write_twice<W: Write + Send>(
     begun: Begun,
     notes: Option<Notes>,
     out: &mut dyn Write,
-    copy: Option<&mut W>,
-) -> Result<(LayerSummary, Digests), PackError> {
+    copy: Option<(&mut W, Compression)>,
+) -> Result<(LayerSummary, Digests, Option<Compressed>), PackError> {
     let (sender, chunks) = bounded(AHEAD);
     let (spent, empty) = bounded(AHEAD);
     let (pieces, marks) = notes.map(|notes| (notes.pieces, notes.marks)).unzip();
@@ -169,12 +176,12 @@ pub(super) fn write_twice<W: Write + Send>(
         });
         drop(tee);
         // Its failure is the cause of one here.
-        let sha256 = match thread.join() {
+        let (sha256, compressed) = match thread.join() {
             Ok(hashed) => hashed.map_err(PackError::writing)?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
         let (summary, digests) = written?;
-        Ok((LayerSummary { sha256, ..summary }, digests))
+        Ok((LayerSummary { sha256, ..summary }, digests, compressed))
     })
 }
 
@@ -218,12 +225,14 @@ fn hash_and_copy(
     chunks: &Receiver<Vec<u8>>,
     spent: &Sender<Vec<u8>>,
     (begun, mut marks): (Begun, Option<&mut Vec<Begun>>),
-    mut copy: Option<&mut (impl Write + Send)>,
-) -> io::Result<[u8; 32]> {
+    copy: Option<(&mut (impl Write + Send), Compression)>,
+) -> io::Result<([u8; 32], Option<Compressed>)> {
     let Begun {
         mut length,
         mut hash,
     } = begun;
+    let copy = copy.map(|(out, compression)| LayerWriter::new(compression, out));
+    let mut copy = copy.transpose()?;
     for mut chunk in chunks {
         hash.update(&chunk);
         length += chunk.len() as u64;
@@ -237,7 +246,8 @@ fn hash_and_copy(
         chunk.clear();
         let _ = spent.try_send(chunk);
     }
-    Ok(hash.finalize().into())
+    let compressed = copy.map(LayerWriter::finish).transpose()?.flatten();
+    Ok((hash.finalize().into(), compressed))
 }
 
 #[cfg(test)]

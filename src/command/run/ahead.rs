@@ -158,7 +158,11 @@ impl Packer {
         let image = self.outputs.image_path();
         let image = image.map(|path| Output::create(&path)).transpose();
         let image = image.map_err(PackError::Output)?;
-        let ahead = Ahead::begin(rootfs, image.filter(Output::is_seekable))?;
+        let ahead = Ahead::begin(
+            rootfs,
+            image.filter(Output::is_seekable),
+            self.outputs.image.compression,
+        )?;
         let files = ahead.temporary_paths().into_iter().filter_map(|path| {
             let directory = path.parent()?.canonicalize().ok()?;
             let path = directory.join(path.file_name()?);

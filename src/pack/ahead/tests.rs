@@ -56,6 +56,7 @@ fn written_at_once(fs: &dyn ImageFs, manifest: &Manifest, home: &TempDir) -> (Ve
         config: &config,
         tag: None,
         created: None,
+        compression: Compression::None,
     };
     let written = write_layer_and_image(fs, manifest, &mut rootfs, Some((&mut image, &wish)));
     assert!(written.expect("packed").image.is_some());
@@ -67,7 +68,12 @@ fn written_at_once(fs: &dyn ImageFs, manifest: &Manifest, home: &TempDir) -> (Ve
 
 fn begun(home: &TempDir) -> Ahead {
     let create = |name: &str| Output::create(&home.path().join(name)).expect("created");
-    Ahead::begin(create("ahead.tar"), Some(create("ahead-image.tar"))).expect("begun")
+    Ahead::begin(
+        create("ahead.tar"),
+        Some(create("ahead-image.tar")),
+        Compression::None,
+    )
+    .expect("begun")
 }
 
 /// The last round, and what it made: tarball and image.
@@ -86,6 +92,7 @@ fn finished(
         config: &config,
         tag: None,
         created: None,
+        compression: Compression::None,
     };
     let finished = ahead.finish(&layer, Some(&wish)).expect("finished");
     finished.rootfs.commit().expect("committed");
