@@ -131,6 +131,7 @@ impl<T: Tracees> Observer<T> {
 
     fn tell_use(&mut self, tid: Tid, call: &'static Call, place: Place, access: Access) {
         let program = self.runs_now(tid);
+        self.introduce(tid);
         (self.emit)(Event::Used {
             place,
             access,
