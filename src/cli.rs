@@ -1,8 +1,10 @@
 //! The command line: types only. The names are a contract; see docs/cli.md.
 
+mod build;
 mod ctl;
 mod elf;
 mod image;
+mod log;
 mod manual;
 mod names;
 mod profile;
@@ -12,9 +14,11 @@ use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use build::{BuildArgs, ProbeArgs};
 pub use ctl::CtlArgs;
 pub use elf::ElfArgs;
-pub use image::{ImageArgs, ImageOnlyArgs};
+pub use image::{ImageArgs, ImageOnlyArgs, RunImageArgs};
+pub use log::LogArgs;
 pub use manual::{CompletionsArgs, ManArgs};
 pub use names::{
     CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName, ProbedName,
@@ -49,6 +53,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a command, trace it and all its descendants, and pack what they used
     Run(RunArgs),
+    /// On the host: make a verified micro image of an image, through docker or podman
+    Build(BuildArgs),
     /// Run a command and add what it uses to the trace that runs in this container
     Exec(ExecArgs),
     /// Ask the trace that runs in this container what it has seen, or have it pack or stop
@@ -57,6 +63,8 @@ pub enum Command {
     Pack(PackArgs),
     /// Make a loadable image from a root file system tarball, on any machine
     Image(ImageOnlyArgs),
+    /// Wait for ports, make HTTP requests, count files: what build has done beside an application
+    Probe(ProbeArgs),
     /// Show the interpreter and library closure of ELF files, as their loader would find it
     Elf(ElfArgs),
     /// Tell why paths are in an image, or what would bring them in
@@ -89,7 +97,7 @@ pub struct RunArgs {
     pub tag: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
-    pub image: ImageArgs,
+    pub image: RunImageArgs,
     /// Keep this environment variable in the image although its name looks like a secret
     #[arg(
         long,
@@ -110,6 +118,9 @@ pub struct RunArgs {
     /// How much room copies of changed files may take, beside the output: bytes, or with K, M, G, T
     #[arg(long, value_name = "SIZE", env = "MICROPACKER_ORIGINALS_LIMIT", value_parser = size)]
     pub originals_limit: Option<u64>,
+    /// Write the outputs while the application runs, as far as they can be known, for very large images
+    #[arg(long, env = "MICROPACKER_PACK_AHEAD", value_parser = clap::builder::FalseyValueParser::new())]
+    pub pack_ahead: bool,
     /// Fail with status 125 when anything was lost; the outputs are written all the same
     #[arg(long, env = "MICROPACKER_STRICT", value_parser = clap::builder::FalseyValueParser::new())]
     pub strict: bool,
@@ -122,6 +133,9 @@ pub struct RunArgs {
     /// Processes that enter the container from outside (docker exec, health checks)
     #[arg(long, value_enum, env = "MICROPACKER_VISITORS", default_value = "auto")]
     pub visitors: VisitorsName,
+    /// Write down there what is asked for and is not there, one JSON object a line
+    #[arg(long, value_name = "FILE", env = "MICROPACKER_MISSING")]
+    pub missing: Option<PathBuf>,
     /// Let the command keep this process, PID 1 for instance, and trace it from a child of it
     #[arg(long, env = "MICROPACKER_INVERTED", conflicts_with = "stop_timeout", value_parser = clap::builder::FalseyValueParser::new())]
     pub inverted: bool,
@@ -225,29 +239,6 @@ pub struct SelectArgs {
         default_value = "auto"
     )]
     pub keep_package_metadata: PackageMetadataName,
-}
-
-/// What is told on standard error.
-#[derive(Debug, Args)]
-pub struct LogArgs {
-    /// Tell every decision
-    #[arg(short, long, env = "MICROPACKER_DEBUG", num_args = 0..=1, require_equals = true,
-          default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
-    pub debug: Option<bool>,
-    /// Tell more
-    #[arg(short, long, env = "MICROPACKER_VERBOSE", value_parser = clap::builder::FalseyValueParser::new())]
-    pub verbose: bool,
-    /// Tell errors only
-    #[arg(short, long, env = "MICROPACKER_QUIET", value_parser = clap::builder::FalseyValueParser::new())]
-    pub quiet: bool,
-    /// Form of the messages
-    #[arg(
-        long,
-        value_enum,
-        env = "MICROPACKER_LOG_FORMAT",
-        default_value = "text"
-    )]
-    pub log_format: LogFormat,
 }
 
 /// The program whose interpreter `pack` adds when no other is named.

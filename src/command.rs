@@ -1,6 +1,8 @@
 //! One file a subcommand: turns arguments into calls, and errors into messages and exit codes.
 
 mod artifacts;
+mod attempts;
+mod build;
 mod ctl;
 mod decided;
 mod diff;
@@ -13,13 +15,18 @@ mod image;
 mod journal;
 mod manual;
 mod pack;
+mod passes;
+mod probe;
 mod profile;
+mod progress;
 mod run;
 mod select;
 mod ship;
 mod start;
 mod summary;
 mod told;
+mod user;
+mod whole;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;
@@ -51,10 +58,15 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     let result = match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Build(args)) => build::run(&args),
         Some(Command::Exec(args)) => exec::run(&args),
         Some(Command::Ctl(args)) => ctl::run(&args),
         Some(Command::Pack(args)) => pack::run(&args),
         Some(Command::Image(args)) => image::run(&args),
+        Some(Command::Probe(args)) => {
+            logging::start(Detail::Normal, false);
+            probe::run(&args)
+        }
         Some(Command::Elf(args)) => {
             logging::start(Detail::Normal, false);
             elf::run(&args)

@@ -9,17 +9,18 @@ mod foreground;
 mod history;
 mod inverted;
 mod keeping;
+mod missing;
 mod signals;
 pub mod stop_policy;
 mod witness;
 
-use crate::recorder::RecorderThread;
 use crate::recorder::journal::Journal;
 use crate::recorder::spool::Spool;
+use crate::recorder::{RecorderHandle, RecorderThread};
 use crate::recording::{Context, Original, Recording};
 use crate::sys;
 use crate::tracer::engine::{Choice, Wish};
-use crate::tracer::launch::{Command, LaunchError};
+use crate::tracer::launch::{Command, LaunchError, NotRun};
 use crate::tracer::stop::End;
 use crate::tracer::visitors;
 use control::{About, Control, PackNow};
@@ -27,6 +28,7 @@ use follow::Started;
 pub use foreground::join;
 pub use inverted::supervise_inverted;
 use keeping::Originals;
+pub use missing::Missing;
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
@@ -57,11 +59,18 @@ pub struct Request {
     pub originals: Vec<Original>,
     /// Writes the outputs from what was seen so far, while the trace goes on.
     pub pack: PackNow,
+    /// What is to be begun together with the trace.
+    pub meanwhile: Option<Meanwhile>,
     /// Which files that makes, for those who ask.
     pub outputs: Vec<PathBuf>,
+    /// Where what is asked for and is not there is written down.
+    pub missing: Option<Missing>,
     /// Inherited descriptors that it needs.
     pub kept: BTreeSet<RawFd>,
 }
+
+/// Begins something that goes on while the trace does, on a thread of its own.
+pub type Meanwhile = Box<dyn FnOnce(RecorderHandle, visitors::Hush) + Send>;
 
 /// How a command is traced.
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,6 +106,9 @@ pub enum SuperviseError {
     /// The command could not be started as a tracee.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// The command could not take on its user.
+    #[error("the user and group IDs cannot be set: {}", .0.desc())]
+    User(Errno),
     /// execve(2) of the command failed.
     #[error("{}", .0.desc())]
     Exec(Errno),
@@ -106,6 +118,15 @@ pub enum SuperviseError {
     /// ptrace(2) or waitpid(2) failed in a way that no rule explains.
     #[error("tracing failed: {0}")]
     Trace(Errno),
+}
+
+impl From<NotRun> for SuperviseError {
+    fn from(not_run: NotRun) -> Self {
+        match not_run {
+            NotRun::User(errno) => Self::User(errno),
+            NotRun::Exec(errno) => Self::Exec(errno),
+        }
+    }
 }
 
 /// Runs the command to its end under trace. Call it before another thread is started.
@@ -121,7 +142,8 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
     let choice = started.choice().clone();
     let (hush, pack) = (visitors::Hush::default(), request.pack);
     let hushed = hush.clone();
-    let originals = Originals::new(request.spool, recorder.handle(), request.originals);
+    let originals =
+        Originals::new(request.spool, recorder.handle(), request.originals).noting(request.missing);
     let colleagues = visitors::Colleagues::default();
     let announced = colleagues.clone();
     let control = Control::start(About {
@@ -132,10 +154,14 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         argv,
         main: started.pid(),
         stopped_by: std::process::id() as sys::Tid,
+        hurry: Arc::clone(&request.hurry),
         outputs: request.outputs,
         pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
         greet: Box::new(move |pid| announced.announce(pid)),
     });
+    if let Some(meanwhile) = request.meanwhile {
+        meanwhile(recorder.handle(), hush.clone());
+    }
     let end = started.follow(
         (request.stop_timeout, Some(request.hurry)),
         (request.visitors, (hush, colleagues)),

@@ -291,6 +291,23 @@ fn home_is_kept_where_no_passwd_file_can_tell_it() {
 }
 
 #[test]
+fn what_is_asked_for_and_is_not_there_is_written_down() {
+    let home = home();
+    let missing = home.path().join("missing");
+    let absent = home.path().join("absent");
+    let mut traced = micropacker(&home);
+    traced.arg("--missing").arg(&missing).arg("--");
+    let traced = traced.args(["cat", "/etc/passwd"]).arg(&absent);
+    assert_eq!(traced.output().expect("started").status.code(), Some(1));
+    let text = fs::read_to_string(&missing).expect("text");
+    let line = format!(r#"{{"path":"{}","access":["open"],"#, absent.display());
+    let asked: Vec<&str> = text.lines().filter(|it| it.starts_with(&line)).collect();
+    assert_eq!(asked.len(), 1, "{text}");
+    assert!(asked[0].contains(r#""call":"open"#), "{text}");
+    assert!(!text.contains("/etc/passwd"), "{text}");
+}
+
+#[test]
 fn what_outlives_the_command_is_waited_for() {
     let home = home();
     let (input, trigger) = nix::unistd::pipe().expect("a pipe");

@@ -12,6 +12,7 @@ use std::process::Command;
 /// before it, so no two can use each other.
 const ROOMS: &[(&str, &[&str])] = &[
     // The words that all rooms share.
+    ("accounts", &[]),
     ("exit", &[]),
     ("byte_string", &[]),
     ("image_path", &["byte_string"]),
@@ -112,15 +113,29 @@ const ROOMS: &[(&str, &[&str])] = &[
             "byte_string",
         ],
     ),
+    // On the host: containers in which all that happens.
+    (
+        "build",
+        &[
+            "pack",
+            "report",
+            "manifest",
+            "image_fs",
+            "image_path",
+            "exit",
+        ],
+    ),
     // The command line.
     ("cli", &[]),
-    ("logging", &[]),
+    ("logging", &["sys"]),
     (
         "command",
         &[
             "cli",
             "logging",
+            "accounts",
             "exit",
+            "build",
             "supervisor",
             "tracer",
             "recorder",

@@ -9,12 +9,17 @@ mod elf;
 mod event;
 mod file_list;
 mod image_config;
+mod java;
+mod journal;
+mod language;
 mod ld_so_cache;
 mod ld_so_conf;
 mod mountinfo;
 mod packages;
 mod patterns;
 mod proc_status;
+mod report;
+mod rpm;
 mod script;
 mod tarball;
 
@@ -34,12 +39,17 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("event", event::run),
     ("file_list", file_list::run),
     ("image_config", image_config::run),
+    ("java", java::run),
+    ("journal", journal::run),
+    ("language", language::run),
     ("ld_so_cache", ld_so_cache::run),
     ("ld_so_conf", ld_so_conf::run),
     ("mountinfo", mountinfo::run),
     ("packages", packages::run),
     ("patterns", patterns::run),
     ("proc_status", proc_status::run),
+    ("report", report::run),
+    ("rpm", rpm::run),
     ("script", script::run),
     ("tarball", tarball::run),
 ];

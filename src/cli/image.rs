@@ -20,6 +20,17 @@ pub struct ImageArgs {
     pub change: Vec<String>,
 }
 
+/// What the image is started with, and so the traced command.
+#[derive(Debug, Args)]
+pub struct RunImageArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub image: ImageArgs,
+    /// Run the command as this user, by name or ID, where micropacker is root; 0: as root
+    #[arg(long, value_name = "USER[:GROUP]", env = "MICROPACKER_USER")]
+    pub user: Option<String>,
+}
+
 /// Options of `image`.
 #[derive(Debug, Args)]
 pub struct ImageOnlyArgs {

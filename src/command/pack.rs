@@ -7,6 +7,7 @@ use super::profile::ProfileFile;
 use super::select::{merged, mounts, options, shape};
 use super::ship::{Outputs, ship, tell_secrets, write_whole};
 use super::summary::tell_summary;
+use super::user::include_tables;
 use super::{Failure, current_directory, one_line, start_logging, variable};
 use crate::byte_string::ByteString;
 use crate::cli::PackArgs;
@@ -48,14 +49,17 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     } = recover(&journals, &profile)?;
     let now = shape(&args.select, &[], args.tag.as_deref()).map_err(usage)?;
     let then = header.as_ref().map(|header| header.shape.clone());
-    let shape = merged(then.unwrap_or_default(), now);
+    let mut shape = merged(then.unwrap_or_default(), now);
+    let image = image_wish(args, &shape)?;
+    include_tables(&mut shape, &image, &args.root);
     let outputs = Outputs {
         rootfs: args.output.clone(),
         artifacts: args.artifacts.clone(),
         tag: shape.tag.clone(),
         keep_env: shape.keep_env.clone(),
         hurry: Arc::default(),
-        image: image_wish(args, &shape)?,
+        ahead: Default::default(),
+        image,
     };
     // What was mounted while it was traced, not what is mounted now.
     let mounts = match &header {
@@ -73,10 +77,10 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     let fs = HostFs::new(&args.root);
     let mut recording = recorder.finish();
     let mut directory = PathBuf::new();
-    if let Some(header) = &header {
+    if let (Some(header), Some(journal)) = (&header, journals.last()) {
         recording.context = header.command.context();
         tell_secrets(&header.command.secrets);
-        (directory, options.started) = apply_to_files(&mut recording, header, &args.root);
+        (directory, options.started) = apply_to_files(&mut recording, header, journal, &args.root);
         options
             .own
             .extend(ImagePath::new(directory.as_os_str().as_bytes()));
@@ -87,7 +91,10 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     if !lists.is_empty() || args.elf != crate::cli::DEFAULT_ELF {
         add_elf_interpreter(&fs, args, &mut recording)?;
     }
-    let traced = Traced::default();
+    let traced = Traced {
+        is_awaited: true,
+        ..Traced::default()
+    };
     let saved = HostFs::new(&directory);
     let before = Before::new(&fs, &saved, &recording);
     let mut shipped = ship(&before, &args.root, &recording, options, &outputs, &traced)?;

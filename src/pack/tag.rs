@@ -3,6 +3,9 @@
 use super::PackError;
 
 /// `name` as `name:latest`, checked as Docker checks it (distribution, reference/regexp.go).
+///
+/// # Errors
+/// When no image can have this name.
 pub fn full_tag(tag: &str) -> Result<String, PackError> {
     let bad = || PackError::Tag(tag.escape_debug().to_string());
     let after_host = tag.rfind('/').map_or(0, |at| at + 1);

@@ -9,7 +9,7 @@ use crate::image_fs::HostFs;
 use crate::sys::{self, Listener, SavedSignals, Session, Tid};
 use crate::tracer::engine::{self, Choice, Engine, Follower, Outcome, Watcher, Wish};
 use crate::tracer::gains::Hindrance;
-use crate::tracer::launch::{Command, Launched, Seizable, launch};
+use crate::tracer::launch::{Command, Launched, NotRun, Seizable, launch};
 use crate::tracer::observe::Observer;
 use crate::tracer::served::{Served, SparedFs};
 use crate::tracer::stop::End;
@@ -141,8 +141,8 @@ impl Started {
         watchers.signals.close();
         // A signal may have ended it before it could run the command.
         if !ran && let End::Exited(_) = end {
-            let errno = self.launched.exec_error().unwrap_or(Errno::ECHILD);
-            return Err(SuperviseError::Exec(errno));
+            let not_run = self.launched.not_run();
+            return Err(not_run.unwrap_or(NotRun::Exec(Errno::ECHILD)).into());
         }
         // The notification thread may wait for ever on a listener that nobody uses any more, so
         // it is not joined; without an emitter it can tell nothing.

@@ -1,12 +1,13 @@
 //! Originals of files that are about to be changed: one place where all who trace have them kept.
 
+use super::missing::Missing;
 use crate::event::Event;
 use crate::image_fs::{HostFs, ImageFs, Meta};
 use crate::image_path::ImagePath;
 use crate::past::Past;
 use crate::recorder::RecorderHandle;
 use crate::recorder::spool::Spool;
-use crate::recording::{Level, Original};
+use crate::recording::{Access, Level, Origin, Original, Place};
 use crate::tracer::observe::Keeper;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +25,7 @@ pub struct Originals {
     past: Arc<Mutex<Past>>,
     spool: Arc<Mutex<Spool>>,
     recorder: RecorderHandle,
+    missing: Option<Arc<Mutex<Missing>>>,
 }
 
 impl Originals {
@@ -36,7 +38,15 @@ impl Originals {
             past: Arc::new(Mutex::new(past)),
             spool,
             recorder,
+            missing: None,
         }
+    }
+
+    /// What our own observer is asked for and is not there is written down there.
+    #[must_use]
+    pub fn noting(mut self, missing: Option<Missing>) -> Self {
+        self.missing = missing.map(|missing| Arc::new(Mutex::new(missing)));
+        self
     }
 
     /// For our own observer.
@@ -102,6 +112,17 @@ impl Keeper for Originals {
     fn settle(&mut self) {
         // After the end of the recording nothing is changed under trace any more.
         let _ = self.recorder.look(|_| ());
+    }
+
+    fn wants_absent(&self) -> bool {
+        self.missing.is_some()
+    }
+
+    fn absent(&mut self, place: &Place, access: Access, origin: Origin) {
+        if let Some(missing) = &self.missing {
+            let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
+            missing.note(place, access, &origin);
+        }
     }
 }
 

@@ -149,6 +149,10 @@ fn stop(shared: &Shared, writer: &UnixStream, wait: bool) -> Result<(), Refusal>
         let waiting = writer.try_clone().map_err(broken)?;
         shared.waiting().push(waiting);
     }
+    // Nobody is left to be signalled.
+    if shared.hurry_if_over() {
+        return Ok(());
+    }
     sys::send_signal(shared.about.stopped_by, libc::SIGTERM)
         .map_err(|errno| Refusal::new(format!("SIGTERM cannot be sent: {errno}")))
 }

@@ -5,7 +5,7 @@ use super::Observer;
 use crate::event::Event;
 use crate::image_fs::{FileKind, Meta, Walk, walk_in};
 use crate::image_path::ImagePath;
-use crate::recording::{Access, Level, Original, Place};
+use crate::recording::{Access, Level, Origin, Original, Place};
 use crate::sys::Tid;
 use crate::tracer::syscall::{Call, Deed, Follow, PathArgument};
 use crate::tracer::tracees::Tracees;
@@ -18,6 +18,12 @@ pub trait Keeper {
     fn keep(&mut self, then: &ImagePath, now: &ImagePath, level: Level) -> Option<Original>;
     /// Returns when all that was told until now is recorded.
     fn settle(&mut self);
+    /// Whether to be told of what is asked for and is not there.
+    fn wants_absent(&self) -> bool {
+        false
+    }
+    /// Something was asked for that is not there.
+    fn absent(&mut self, _place: &Place, _access: Access, _origin: Origin) {}
 }
 
 /// Keeps nothing.

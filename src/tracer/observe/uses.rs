@@ -27,6 +27,9 @@ impl<T: Tracees> Observer<T> {
         if !self.exists(&place, follow) {
             if intent.creates {
                 self.on_creation(tid, call, &place, follow);
+            } else if self.keeper.wants_absent() {
+                let origin = self.origin(tid, call);
+                self.keeper.absent(&place, intent.access, origin);
             }
             return false;
         }
@@ -130,16 +133,20 @@ impl<T: Tracees> Observer<T> {
     }
 
     fn tell_use(&mut self, tid: Tid, call: &'static Call, place: Place, access: Access) {
-        let program = self.runs_now(tid);
+        let origin = self.origin(tid, call);
         self.introduce(tid);
         (self.emit)(Event::Used {
             place,
             access,
-            origin: Origin {
-                pid: tid,
-                program,
-                call: call.name.into(),
-            },
+            origin,
         });
+    }
+
+    fn origin(&mut self, tid: Tid, call: &'static Call) -> Origin {
+        Origin {
+            pid: tid,
+            program: self.runs_now(tid),
+            call: call.name.into(),
+        }
     }
 }

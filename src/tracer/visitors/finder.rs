@@ -189,6 +189,7 @@ impl<T: Tracees> Finder<T> {
     }
 
     fn begin_log(&mut self) {
+        self.hush.want();
         match Log::start(ImagePath::root()) {
             Ok(log) => {
                 self.is_ours = self.hush.hear();

@@ -1,0 +1,220 @@
+//! Whether a micro image does what its original does, and what it lacks when it does not.
+
+use super::again::{ASKED, Again, WISHES, additions, text_of, wishes};
+use super::exercise::differences;
+use super::outputs::REPORT;
+use super::site::PLACE;
+use super::summary::{Side, Summary};
+use super::trial::{Ran, Role, Stumble};
+use super::{Building, OUT, Trouble, show};
+use crate::report::Report;
+use std::ffi::OsString;
+
+/// How many missing files are named one by one.
+const NAMED: usize = 20;
+
+/// What one run did otherwise than another.
+pub fn compare(original: &Ran, other: &Ran) -> Vec<String> {
+    let mut found = differences(&original.outcomes, &other.outcomes);
+    if original.exit != other.exit {
+        found.push(format!(
+            "it ended with status {} instead of {}",
+            other.exit, original.exit
+        ));
+    }
+    found
+}
+
+/// What a failing micro image lacks: reports to pack with the first, and what that brings.
+struct Lack {
+    reports: Vec<String>,
+    missing: Vec<String>,
+}
+
+impl Building<'_> {
+    /// Loads the image and has it do the same; what it lacks is added as often as it may be.
+    ///
+    /// # Errors
+    /// When there is no verdict.
+    pub(super) fn verify(
+        &mut self,
+        expected: &Ran,
+        mut report: Report,
+        summary: &mut Summary,
+    ) -> Result<(), Trouble> {
+        let mut reports = Vec::new();
+        loop {
+            let id = self.load()?;
+            self.site.loaded(&id);
+            let bytes = self.site.image_bytes(&id)?;
+            summary.micro = Side::micro(bytes, &report);
+            tracing::info!("the micro image");
+            let (differences, log) = self.try_out(&id, expected, summary)?;
+            self.outputs.keep_log("micro.log", &log);
+            summary.differences = differences;
+            if summary.differences.is_empty() {
+                summary.verified = true;
+                summary.id = Some(id);
+                return Ok(());
+            }
+            show(&log);
+            for difference in &summary.differences {
+                tracing::warn!("the micro image fails: {difference}");
+            }
+            let Some(lack) = self.lack(&id, &reports, &report)? else {
+                tracing::warn!(
+                    "it looked for nothing that {} has and it has not",
+                    self.original.name
+                );
+                return Ok(());
+            };
+            tell(&lack.missing, self.wish.fixes > summary.fixes);
+            summary.missing.extend(lack.missing);
+            reports = lack.reports;
+            if summary.fixes == self.wish.fixes {
+                return Ok(());
+            }
+            summary.fixes += 1;
+            report = self.take_again(&reports)?;
+        }
+    }
+
+    /// Runs the micro image once. What it does otherwise, and what it printed.
+    fn try_out(
+        &self,
+        id: &str,
+        expected: &Ran,
+        summary: &mut Summary,
+    ) -> Result<(Vec<String>, Vec<u8>), Trouble> {
+        match self.terms.run(&self.site, &Role::Micro(id.to_owned())) {
+            Err(Stumble::Trouble(trouble)) => Err(trouble),
+            Err(Stumble::Fault(why, log)) => Ok((vec![why], log)),
+            Ok(ran) => {
+                self.site.remove(&ran.id);
+                summary.seconds.micro = Some(ran.used.as_secs_f64());
+                Ok((compare(expected, &ran), ran.log))
+            }
+        }
+    }
+
+    /// Runs the failing image under trace, and looks which of the files that it asked for and did
+    /// not find the original has. `None` when it lacks none.
+    fn lack(&self, id: &str, reports: &[String], report: &Report) -> Result<Option<Lack>, Trouble> {
+        tracing::info!("the micro image, traced: what does it look for?");
+        let wish_list = format!("{PLACE}/{ASKED}/{WISHES}");
+        let words = [
+            "-o",
+            "/dev/null",
+            "--journal",
+            "none",
+            "--missing",
+            &wish_list,
+        ];
+        let mut words: Vec<OsString> = words.map(Into::into).into();
+        words.extend_from_slice(&self.wish.tracing);
+        words.extend([
+            "--stop-timeout".into(),
+            self.wish.stop_seconds.to_string().into(),
+        ]);
+        match self
+            .terms
+            .run(&self.site, &Role::Asked(id.to_owned(), words))
+        {
+            Err(Stumble::Trouble(trouble)) => return Err(trouble),
+            // That is what it is run for.
+            Err(Stumble::Fault(..)) => {}
+            Ok(ran) => self.site.remove(&ran.id),
+        }
+        let number = reports.len();
+        let mut again = self.again(reports);
+        again.reports.push(format!("asked-{number}.json"));
+        let container = again.make()?;
+        let asked = self
+            .outputs
+            .read_once(&self.site, &container, ASKED, WISHES);
+        let Some(asked) = wishes(&asked.unwrap_or_default()) else {
+            return Ok(None);
+        };
+        let name = format!("asked-{number}.json");
+        self.site.bring(&container, &name, &text_of(&asked)?)?;
+        again.pack(&container)?;
+        let packed = self
+            .outputs
+            .read_once(&self.site, &container, super::again::AGAIN, REPORT)?;
+        self.site.remove(&container);
+        let packed =
+            Report::read(&packed).map_err(|error| Trouble::output(format!("{REPORT}: {error}")))?;
+        let missing = additions(report, &packed);
+        Ok((!missing.is_empty()).then(|| Lack {
+            reports: again.reports[self.first_reports()..].to_vec(),
+            missing: missing.iter().map(ToString::to_string).collect(),
+        }))
+    }
+
+    /// Takes over what was packed again.
+    fn take_again(&self, reports: &[String]) -> Result<Report, Trouble> {
+        let container = self.again(reports).make()?;
+        let report = self
+            .outputs
+            .take(&self.site, &container, super::again::AGAIN)?;
+        self.site.remove(&container);
+        Ok(report)
+    }
+
+    fn first_reports(&self) -> usize {
+        self.wish.merged.len() + 1
+    }
+
+    /// Packing the traced run, what was merged with it, and these reports.
+    fn again(&self, reports: &[String]) -> Again<'_> {
+        let merged = (0..self.wish.merged.len()).map(|number| format!("merged-{number}.json"));
+        Again {
+            site: &self.site,
+            image: &self.original.id,
+            options: self.shaping(),
+            reports: std::iter::once(format!("../{OUT}/{REPORT}"))
+                .chain(merged)
+                .chain(reports.iter().cloned())
+                .collect(),
+        }
+    }
+
+    pub(super) fn merge(&self) -> Result<Report, Trouble> {
+        self.again(&[]).run(&self.outputs)
+    }
+}
+
+/// Names what is missing, as options that bring it in.
+fn tell(missing: &[String], is_added: bool) {
+    let what = match is_added {
+        true => "it looked for what only the original has; it is added",
+        false => "it looked for what only the original has; --fix adds it, and so do",
+    };
+    tracing::warn!("{what}:");
+    for path in missing.iter().take(NAMED) {
+        tracing::warn!("  --include {path}");
+    }
+    if missing.len() > NAMED {
+        let more = missing.len() - NAMED;
+        tracing::warn!("  and {more} more, in the summary of --json");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_exit_status_is_a_difference() {
+        let original = Ran::default();
+        let other = Ran {
+            exit: 3,
+            ..Ran::default()
+        };
+        assert!(compare(&original, &Ran::default()).is_empty());
+        assert_eq!(
+            compare(&original, &other),
+            ["it ended with status 3 instead of 0"]
+        );
+    }
+}

@@ -1,0 +1,439 @@
+//! `build` against an engine that is played by a script: what it asks for, what it says when
+//! something is wrong, and that nothing is left behind.
+
+use assert_cmd::Command;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{self, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A report as `run` writes it, with these paths.
+fn report(paths: &[&str]) -> String {
+    let used = r#"{"used":{"access":["open"],"first":{"pid":1,"program":null,"call":"open"}}}"#;
+    let entries = paths.iter().map(|path| {
+        format!(
+            r#"{{"path":"{path}","kind":"regular","size":3,"mode":"0644","uid":0,"gid":0,"reasons":[{used}]}}"#
+        )
+    });
+    let entries: Vec<String> = entries.collect();
+    format!(
+        r#"{{"schema":1,"tool":"micropacker","engine":"seccomp","image":{{"name":"app-micro","layer_sha256":"",
+        "tar_bytes":1,"bytes":3,"distribution":"","packages_before":9,"bytes_before":9}},"entries":[{}]}}"#,
+        entries.join(",")
+    )
+}
+
+/// An engine with one image, `app`, and a place for outputs.
+struct Fake {
+    place: TempDir,
+}
+
+impl Fake {
+    fn new() -> Self {
+        let fake = Self {
+            place: tempfile::tempdir().expect("a directory"),
+        };
+        for directory in ["containers", "volumes", "images", "outputs"] {
+            fs::create_dir(fake.at(directory)).expect("made");
+        }
+        for directory in ["out", "again", "asked"] {
+            let directory = fake.at("outputs").join(directory);
+            fs::create_dir(&directory).expect("made");
+            fs::write(directory.join("report.json"), report(&["/bin/app"])).expect("written");
+            fs::write(directory.join("image.tar"), "image").expect("written");
+        }
+        fake.write("images/app", "sha256:app");
+        fake.write("images/sha256:app", "sha256:app");
+        fake.write("image.json", &image(std::env::consts::ARCH));
+        fake
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.at(name), text).expect("written");
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.at(name)).unwrap_or_default()
+    }
+
+    fn names_in(&self, directory: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.at(directory)).expect("a directory");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        names
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    fn arguments(&self, options: &[&str]) -> Vec<String> {
+        let engine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake_engine/engine.sh");
+        let engine = engine.to_str().expect("UTF-8").to_owned();
+        let out = self.at("artifacts").to_str().expect("UTF-8").to_owned();
+        let first = ["build", "app", "--engine", &engine, "--artifacts", &out];
+        first
+            .iter()
+            .chain(options)
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    /// Runs it; gives its exit status and its two streams.
+    fn build(&self, options: &[&str]) -> (i32, String, String) {
+        let mut command = Command::cargo_bin("micropacker").expect("the binary");
+        command
+            .env("FAKE", self.place.path())
+            .args(self.arguments(options));
+        let output = command.output().expect("runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let status = output.status.code().expect("an exit status");
+        (status, text(&output.stdout), text(&output.stderr))
+    }
+
+    /// Nothing is left in the engine but `app` and this.
+    fn assert_clean(&self, images: &[(&str, &str)]) {
+        assert!(
+            self.names_in("containers").is_empty(),
+            "{}",
+            self.read("calls")
+        );
+        assert!(
+            self.names_in("volumes").is_empty(),
+            "{}",
+            self.read("calls")
+        );
+        let name = self.read("images/app-micro");
+        let expected = images.iter().find(|(name, _)| *name == "app-micro");
+        assert_eq!(name.trim(), expected.map_or("", |(_, id)| id));
+    }
+
+    /// It fails with this status and says this in its last line; nothing is left.
+    fn assert_fails(&self, options: &[&str], status: i32, said: &str) {
+        let (found, stdout, stderr) = self.build(options);
+        assert_eq!(found, status, "{stderr}");
+        let last = stderr.lines().next_back().unwrap_or_default();
+        assert!(
+            last.starts_with("micropacker: ") && last.contains(said),
+            "{stderr}"
+        );
+        assert_eq!(stdout, "");
+        self.assert_clean(&[]);
+        assert!(!self.at("artifacts").exists());
+    }
+}
+
+fn image(architecture: &str) -> String {
+    let architecture = match architecture {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!(
+        r#"[{{"Id":"ID","Size":1000,"Os":"linux","Architecture":"{architecture}",
+        "Config":{{"Entrypoint":["/bin/app"],"Cmd":["serve"],"ExposedPorts":{{"80/tcp":{{}}}}}}}}]"#
+    )
+}
+
+#[test]
+fn a_verified_image_has_its_name_and_nothing_else_is_left() {
+    let fake = Fake::new();
+    let (status, stdout, stderr) =
+        fake.build(&["--exercise", "test -n \"$CID\"", "--exec", "a 'b c'"]);
+    assert_eq!(status, 0, "{stderr}");
+    assert!(
+        stderr.contains("app-micro: verified against app"),
+        "{stderr}"
+    );
+    assert!(
+        stdout.contains("files                          100            1"),
+        "{stdout}"
+    );
+    fake.assert_clean(&[("app-micro", "sha256:micro")]);
+    assert!(fake.at("artifacts/image.tar").exists());
+    let calls = fake.read("calls");
+    assert!(
+        calls.contains("/.micropacker/micropacker exec --quiet -- a b c"),
+        "{calls}"
+    );
+}
+
+#[test]
+fn options_of_the_user_reach_both_containers_and_ours_only_the_traced_one() {
+    let fake = Fake::new();
+    let options = [
+        "--",
+        "-p",
+        "80:80",
+        "--rm",
+        "--entrypoint",
+        "/run",
+        "--",
+        "fast",
+    ];
+    let (status, _, stderr) = fake.build(&options);
+    assert_eq!(status, 0, "{stderr}");
+    assert!(stderr.contains("--rm is not passed on"), "{stderr}");
+    let calls = fake.read("calls");
+    let made: Vec<&str> = calls
+        .lines()
+        .filter(|line| line.contains("-p 80:80"))
+        .collect();
+    let [traced, micro] = made.as_slice() else {
+        panic!("not two containers: {made:?}");
+    };
+    assert!(
+        traced.contains("--entrypoint /.micropacker/micropacker sha256:app run -o"),
+        "{traced}"
+    );
+    assert!(traced.ends_with("-- /run fast"), "{traced}");
+    assert!(
+        micro.ends_with("-p 80:80 --entrypoint /run sha256:micro fast"),
+        "{micro}"
+    );
+    assert!(
+        !calls.contains("--rm -p") && !micro.contains("volume"),
+        "{calls}"
+    );
+}
+
+#[test]
+fn the_summary_is_one_json_object_on_request() {
+    let fake = Fake::new();
+    let (_, stdout, _) = fake.build(&["--json", "--baseline", "--quiet"]);
+    let summary: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(summary["verified"], true);
+    assert_eq!(summary["original"]["set_id"], 3);
+    assert_eq!(summary["micro"]["files"], 1);
+    assert!(summary["seconds"]["untraced"].is_number(), "{summary}");
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_named() {
+    let mut command = Command::cargo_bin("micropacker").expect("the binary");
+    let options = ["build", "app", "--engine", "/does/not/exist"];
+    let output = command.args(options).output().expect("runs");
+    assert_eq!(output.status.code(), Some(127));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("there is no /does/not/exist: install"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_engine_that_does_not_answer_is_named_with_its_words() {
+    let fake = Fake::new();
+    fake.write(
+        "hook",
+        "[ $1 != version ] || { echo 'Cannot connect to the daemon. Is it running?' >&2; exit 1; }",
+    );
+    fake.assert_fails(
+        &[],
+        126,
+        "Cannot connect to the daemon. Is it running?; start it",
+    );
+}
+
+#[test]
+fn an_image_that_is_not_there_is_pulled_and_otherwise_named() {
+    let fake = Fake::new();
+    fs::remove_file(fake.at("images/app")).expect("removed");
+    fake.assert_fails(&[], 127, "there is no image app: pull access denied");
+    assert!(fake.read("calls").contains("\npull app\n"));
+}
+
+#[test]
+fn an_image_of_another_architecture_is_refused_before_anything_is_made() {
+    let fake = Fake::new();
+    fake.write("image.json", &image("s390x"));
+    fake.assert_fails(&[], 126, "app is an image for linux/s390x");
+    assert!(!fake.read("calls").contains("create"));
+}
+
+#[test]
+fn what_the_engine_refuses_is_said_in_its_words() {
+    let fake = Fake::new();
+    fake.write("hook", "[ \"$1-$(role $id 2>/dev/null)\" != start-traced ] || complain 'port is already allocated.'");
+    fake.assert_fails(
+        &[],
+        126,
+        "app: docker start: port is already allocated"
+            .replace("docker", "engine.sh")
+            .as_str(),
+    );
+}
+
+#[test]
+fn an_exercise_that_the_original_fails_is_no_matter_of_the_micro_image() {
+    let fake = Fake::new();
+    fake.assert_fails(
+        &["--exercise", "exit 7"],
+        126,
+        "app itself fails the exercise: exit 7: 7 instead of 0",
+    );
+    assert!(!fake.read("calls").contains("load"));
+    fake.write("requests", "GET / 404\n");
+    let requests = fake.at("requests");
+    let requests = requests.to_str().expect("UTF-8");
+    fake.assert_fails(&["--http", requests], 126, "GET /: 200 instead of 404");
+}
+
+#[test]
+fn an_application_that_ends_too_early_is_told_with_what_micropacker_said() {
+    let fake = Fake::new();
+    fake.write(
+        "hook",
+        "[ \"$1-$(role $id 2>/dev/null)\" != start-traced ] || exit 0",
+    );
+    fake.write("exit-traced", "127");
+    fake.write("log-traced", "micropacker: /bin/app: not found\n");
+    fake.assert_fails(
+        &["--exec", "true"],
+        126,
+        "ended with status 127 before it was ready (/bin/app: not found)",
+    );
+}
+
+#[test]
+fn outputs_that_are_not_whole_get_no_name() {
+    let fake = Fake::new();
+    fs::remove_file(fake.at("outputs/out/report.json")).expect("removed");
+    fake.write(
+        "log-traced",
+        "micropacker: cannot write /out/x: No space left on device\n",
+    );
+    let (status, _, stderr) = fake.build(&[]);
+    assert_eq!(status, 125);
+    let said = "wrote no image: cannot write /out/x: No space left on device";
+    assert!(stderr.contains(said), "{stderr}");
+    fake.assert_clean(&[]);
+    assert_eq!(fake.names_in("artifacts"), ["traced.log"]);
+}
+
+#[test]
+fn a_micro_image_that_does_otherwise_is_not_there_and_the_name_means_what_it_meant() {
+    let fake = Fake::new();
+    fake.write("images/app-micro", "sha256:before");
+    fake.write("images/sha256:before", "sha256:before");
+    fake.write("exit-micro", "3");
+    let (status, stdout, stderr) = fake.build(&["--json"]);
+    assert_eq!(status, 1, "{stderr}");
+    let summary: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(
+        summary["differences"][0],
+        "it ended with status 3 instead of 0"
+    );
+    assert_eq!(summary["id"], serde_json::Value::Null);
+    fake.assert_clean(&[("app-micro", "sha256:before")]);
+    assert!(!fake.at("images/sha256:micro").exists());
+}
+
+/// What a failing micro image asked for.
+const ASKED: &str = r#"{"path":"/etc/app.conf","access":["open"],"first":{"pid":7,"program":null,"call":"openat"}}"#;
+
+#[test]
+fn what_a_failing_image_lacks_is_named_and_with_fix_added() {
+    let fake = Fake::new();
+    fake.write("outputs/asked/missing.jsonl", ASKED);
+    fake.write(
+        "outputs/again/report.json",
+        &report(&["/bin/app", "/etc/app.conf"]),
+    );
+    fake.write("exit-micro", "3");
+    let (status, _, stderr) = fake.build(&[]);
+    assert_eq!(status, 1, "{stderr}");
+    assert!(stderr.contains("--include /etc/app.conf"), "{stderr}");
+    fake.assert_clean(&[]);
+
+    // The second image that is loaded works.
+    fake.write(
+        "hook",
+        "[ $1 != load ] || [ ! -e loaded ] || rm -f exit-micro; [ $1 != load ] || touch loaded",
+    );
+    let (status, stdout, stderr) = fake.build(&["--fix", "--json"]);
+    assert_eq!(status, 0, "{stderr}");
+    let summary: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(summary["fixes"], 1);
+    assert_eq!(summary["missing"][0], "/etc/app.conf");
+    assert_eq!(summary["micro"]["files"], 2);
+    fake.assert_clean(&[("app-micro", "sha256:micro")]);
+}
+
+#[test]
+fn rounds_of_fixing_come_to_an_end() {
+    let fake = Fake::new();
+    fake.write("outputs/asked/missing.jsonl", ASKED);
+    fake.write(
+        "outputs/again/report.json",
+        &report(&["/bin/app", "/etc/app.conf"]),
+    );
+    fake.write("exit-micro", "3");
+    // The first round brings what was asked for; it helps nothing, and nothing else is asked for.
+    let (status, _, stderr) = fake.build(&["--fix"]);
+    assert_eq!(status, 1, "{stderr}");
+    assert!(
+        stderr.contains("it looked for nothing that app has and it has not"),
+        "{stderr}"
+    );
+    assert_eq!(fake.read("calls").matches("\nload ").count(), 2);
+    fake.assert_clean(&[]);
+}
+
+#[test]
+fn a_signal_ends_it_with_everything_that_it_made() {
+    for (signal, status) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
+        let fake = Fake::new();
+        let begun = fake.at("begun");
+        let script = format!("touch {}; sleep 600", begun.display());
+        let mut child = process::Command::new(env!("CARGO_BIN_EXE_micropacker"))
+            .env("FAKE", fake.place.path())
+            .args(fake.arguments(&["--exercise", &script]))
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("starts");
+        let began = Instant::now();
+        while !begun.exists() {
+            assert!(began.elapsed() < Duration::from_secs(120), "it never began");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let pid = child.id().to_string();
+        let killed = process::Command::new("kill")
+            .args(["-s", signal, &pid])
+            .status();
+        assert!(killed.expect("kill runs").success());
+        assert_eq!(child.wait().expect("ends").code(), Some(status), "{signal}");
+        fake.assert_clean(&[]);
+        assert!(!fake.at("artifacts").exists());
+    }
+}
+
+#[test]
+fn wrong_usage_asks_no_engine() {
+    let fake = Fake::new();
+    let usages: [(&[&str], &str); 6] = [
+        (&["--tag", "No Name"], "no name of an image"),
+        (
+            &["--http", "/does/not/exist"],
+            "cannot read /does/not/exist",
+        ),
+        (&["--merge", "/dev/null"], "no report"),
+        (&["--exec", "a 'b"], "not closed"),
+        (&["--change", "MAINTAINER x"], "--change"),
+        (&["--", "serve"], "behind a second --"),
+    ];
+    for (options, said) in usages {
+        fake.assert_fails(options, 2, said);
+    }
+    assert_eq!(fake.read("calls"), "");
+    let mut command = Command::cargo_bin("micropacker").expect("the binary");
+    let output = command
+        .args(["build", "sha256:0011"])
+        .output()
+        .expect("runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--tag"));
+}
