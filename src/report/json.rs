@@ -29,6 +29,7 @@ impl Report {
             uses,
             execs,
             created,
+            processes,
             calls,
             losses,
         } = &self.recording;
@@ -50,6 +51,7 @@ impl Report {
         list(out, "\n", "uses", uses)?;
         list(out, ",\n", "execs", execs)?;
         list(out, ",\n", "created", created)?;
+        list(out, ",\n", "processes", processes)?;
         if !calls.is_empty() {
             list(out, ",\n", "calls", calls)?;
         }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a container's runtime calls under the profile before it has become the command, and what
-/// an init below `docker run --init` does: seen of runc without and with `no_new_privs`, of crun,
-/// tini and catatonit, and what Go's runtime may do at any time.
+/// an init below `docker run --init` does: tried with runc and crun, without and with
+/// `no_new_privs`, and with tini; and what Go's runtime may do at any time.
 #[rustfmt::skip]
 const RUNTIME: &[&str] = &[
     "access", "arch_prctl", "brk", "capget", "capset", "chdir", "clone", "close", "close_range",

@@ -7,6 +7,7 @@ mod counting;
 mod cwds;
 mod elsewhere;
 mod exec;
+mod family;
 mod gaining;
 mod intent;
 mod places;
@@ -29,6 +30,7 @@ use crate::sys::Tid;
 pub use changes::Keeper;
 use changes::Nothing;
 use cwds::Cwds;
+use family::Family;
 pub use gaining::AtStake;
 use intent::Intent;
 use places::{base_of, placed, within};
@@ -55,6 +57,7 @@ pub struct Observer<T> {
     runs: HashMap<Tid, Option<ImagePath>>,
     programs: HashSet<Exec>,
     cwds: Cwds,
+    family: Family,
     /// Whether any process may have a root directory of its own.
     roots_differ: bool,
     /// Whether any process may have mounts of its own.
@@ -99,6 +102,7 @@ impl<T: Tracees> Observer<T> {
             runs: HashMap::new(),
             programs: HashSet::new(),
             cwds: Cwds::default(),
+            family: Family::default(),
             roots_differ: false,
             mounts_differ: false,
             behind_filter: true,

@@ -234,6 +234,9 @@ impl<'a, T: Tracees> Follower<'a, T> {
             // It may have been taken for the command's when it stopped before this was told.
             self.watcher.on_change(message as Tid, false);
         }
+        if stop == Stop::Spawned {
+            self.observer().on_child(message as Tid, tid);
+        }
         let mut at_stake = None;
         match notice {
             Some(Notice::Call) => at_stake = self.on_call(tid, stop),

@@ -84,6 +84,7 @@ impl<T: Tracees> Observer<T> {
             Access::OPEN
         };
         let program = self.runs_now(tid);
+        self.introduce(tid);
         (self.emit)(Event::Used {
             place: Place::at(path),
             access,
