@@ -117,8 +117,11 @@ impl Exercise {
     }
 }
 
-/// A command in the container.
-fn inside(subject: &Subject, command: &[OsString]) -> Result<Outcome, Trouble> {
+/// Runs a command in the container; where it is traced, within the trace.
+///
+/// # Errors
+/// When the engine fails, or a signal has come.
+pub fn inside(subject: &Subject, command: &[OsString]) -> Result<Outcome, Trouble> {
     let engine = &subject.site.engine;
     let mut words: Vec<OsString> = vec!["exec".into(), subject.id.into()];
     if subject.is_traced {

@@ -108,10 +108,19 @@ impl Original {
         ports
     }
 
-    /// Whether its health is checked.
-    pub fn has_health(&self) -> bool {
-        let health = self.config.health.as_ref();
-        health.is_some_and(|health| health.test.first().is_some_and(|test| test != "NONE"))
+    /// What checks its health, as words; `None` where nothing does.
+    pub fn health_check(&self) -> Option<Vec<OsString>> {
+        let (how, words) = self.config.health.as_ref()?.test.split_first()?;
+        let shell = match self.config.shell.as_slice() {
+            [] => &["/bin/sh".to_owned(), "-c".to_owned()],
+            shell => shell,
+        };
+        let words: Vec<OsString> = match how.as_str() {
+            "CMD" => words.iter().map(OsString::from).collect(),
+            "CMD-SHELL" => shell.iter().chain(words).map(OsString::from).collect(),
+            _ => Vec::new(),
+        };
+        (!words.is_empty()).then_some(words)
     }
 }
 
@@ -173,9 +182,18 @@ mod tests {
     fn ports_and_health_are_read_off_the_configuration() {
         let image = original(r#"{"ExposedPorts":{"443/tcp":{},"80":{},"53/udp":{}}}"#);
         assert_eq!(image.tcp_ports(), [80, 443]);
-        assert!(!image.has_health());
-        assert!(original(r#"{"Healthcheck":{"Test":["CMD","x"]}}"#).has_health());
-        assert!(!original(r#"{"Healthcheck":{"Test":["NONE"]}}"#).has_health());
+        assert_eq!(image.health_check(), None);
+        let check = |health: &str| original(&format!("{{{health}}}")).health_check();
+        let given = |words: &[&str]| Some(words.iter().map(OsString::from).collect());
+        assert_eq!(
+            check(r#""Healthcheck":{"Test":["CMD","x","y z"]}"#),
+            given(&["x", "y z"])
+        );
+        let shell = r#""Healthcheck":{"Test":["CMD-SHELL","a | b"]}"#;
+        assert_eq!(check(shell), given(&["/bin/sh", "-c", "a | b"]));
+        let bash = format!(r#"{shell},"Shell":["/bin/bash","-ec"]"#);
+        assert_eq!(check(&bash), given(&["/bin/bash", "-ec", "a | b"]));
+        assert_eq!(check(r#""Healthcheck":{"Test":["NONE"]}"#), None);
     }
 
     #[test]

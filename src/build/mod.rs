@@ -107,10 +107,10 @@ pub fn build(wish: &Wish, interrupt: &Interrupt) -> Result<Summary, Trouble> {
         true => original.tcp_ports(),
         false => wish.ports.clone(),
     };
-    let has_health = original.has_health() && !wish.run.unhealthy;
+    let health_check = original.health_check().filter(|_| !wish.run.unhealthy);
     let readiness = match &wish.readiness {
         Some(asked) => asked.clone(),
-        None => Readiness::fitting(has_health, !ports.is_empty()),
+        None => Readiness::fitting(health_check.is_some(), !ports.is_empty()),
     };
     tracing::info!(
         "{}: {}, {}; {} {}; ready when {readiness}",
@@ -138,6 +138,7 @@ pub fn build(wish: &Wish, interrupt: &Interrupt) -> Result<Summary, Trouble> {
         ready_limit: wish.ready_limit,
         stop_seconds: wish.stop_seconds,
         exercise: &wish.exercise,
+        health_check,
         by_hand,
     };
     Building {

@@ -1,7 +1,7 @@
 //! One run of an application: its container made, started, waited for, used, stopped, removed.
 
 use super::call::Call;
-use super::exercise::{Exercise, Outcome, Subject};
+use super::exercise::{Exercise, Outcome, Subject, inside};
 use super::image::Original;
 use super::ready::{Readiness, Wait, Waited};
 use super::run_options::RunOptions;
@@ -31,6 +31,9 @@ pub struct Terms<'a> {
     pub stop_seconds: u64,
     /// What is done with it.
     pub exercise: &'a Exercise,
+    /// What checks its health: run within the trace too, since what enters from outside may be
+    /// seen too late.
+    pub health_check: Option<Vec<OsString>>,
     /// Somebody uses it by hand where nothing else does.
     pub by_hand: bool,
 }
@@ -182,6 +185,9 @@ impl Terms<'_> {
                     ports: &ports,
                     on_host_network: self.options.on_host_network,
                 };
+                if let (Some(check), true) = (&self.health_check, role.is_traced()) {
+                    inside(&subject, check)?;
+                }
                 let began = Instant::now();
                 if self.by_hand && matches!(role, Role::Traced(_)) {
                     super::by_hand::wait(&subject)?;
