@@ -96,6 +96,20 @@ impl Original {
         (!argv.is_empty()).then_some(argv)
     }
 
+    /// Files that the engine itself looks into when it starts a container: names of users and
+    /// groups, where the image or the user says one. No process of the application may have read
+    /// them.
+    pub fn files_of_the_engine(&self, options: &RunOptions) -> Vec<&'static str> {
+        let users = [self.config.user.as_ref(), options.user.as_ref()];
+        let is_name =
+            |word: &str| !word.is_empty() && word.bytes().any(|byte| !byte.is_ascii_digit());
+        let mut words = users.into_iter().flatten().flat_map(|user| user.split(':'));
+        match words.any(is_name) {
+            true => vec!["/etc/passwd", "/etc/group"],
+            false => Vec::new(),
+        }
+    }
+
     /// TCP ports that it says it listens on.
     pub fn tcp_ports(&self) -> Vec<u16> {
         let ports = self.config.exposed_ports.iter();
@@ -176,6 +190,20 @@ mod tests {
         let text = br#"[{"Id":"1","Size":1,"Os":"linux","Architecture":"s390x","Config":{}}]"#;
         let other = Original::new("app", text.to_vec()).expect("an image");
         assert!(other.mismatch().expect("another").contains("linux/s390x"));
+    }
+
+    #[test]
+    fn who_runs_as_somebody_by_name_needs_the_files_that_say_who_that_is() {
+        let files = |config: &str, options: &[&str]| {
+            let words: Vec<OsString> = options.iter().map(OsString::from).collect();
+            let options = RunOptions::parse(&words).expect("options");
+            original(config).files_of_the_engine(&options).len()
+        };
+        assert_eq!(files("{}", &[]), 0);
+        assert_eq!(files(r#"{"User":"1000:33"}"#, &[]), 0);
+        assert_eq!(files(r#"{"User":"www-data"}"#, &[]), 2);
+        assert_eq!(files(r#"{"User":"33:www-data"}"#, &[]), 2);
+        assert_eq!(files("{}", &["--user", "www-data"]), 2);
     }
 
     #[test]

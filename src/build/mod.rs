@@ -79,6 +79,8 @@ pub struct Wish {
     pub stop_seconds: u64,
     /// What is done with it.
     pub exercise: Exercise,
+    /// Whether standard output must be the same.
+    pub same_output: bool,
     /// Whether the original is run untraced first.
     pub baseline: bool,
     /// Reports of other runs, to be packed together with this one.
@@ -219,7 +221,7 @@ impl Building<'_> {
             tracing::warn!("{warning}");
         }
         if let Some(before) = &baseline {
-            tell_changes(before, &traced);
+            tell_changes(before, &traced, self.wish.same_output);
         }
         if !self.wish.merged.is_empty() {
             tracing::info!("packing {} runs together", self.wish.merged.len() + 1);
@@ -292,6 +294,9 @@ impl Building<'_> {
             .map(OsString::from)
             .to_vec();
         words.extend_from_slice(&self.wish.shaping);
+        for file in self.original.files_of_the_engine(&self.wish.run) {
+            words.push(format!("--include={file}").into());
+        }
         words
     }
 
@@ -363,8 +368,8 @@ fn explained(trouble: Trouble, log: &[u8]) -> Trouble {
 }
 
 /// What the application did otherwise under trace.
-fn tell_changes(untraced: &Ran, traced: &Ran) {
-    for difference in verify::compare(untraced, traced) {
+fn tell_changes(untraced: &Ran, traced: &Ran, same_output: bool) {
+    for difference in verify::compare(untraced, traced, same_output) {
         tracing::warn!("traced, it did otherwise: {difference}");
     }
 }

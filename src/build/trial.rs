@@ -59,6 +59,8 @@ pub struct Ran {
     pub outcomes: Vec<Outcome>,
     /// What was done with it took so long.
     pub used: Duration,
+    /// What it printed on standard output.
+    pub stdout: Vec<u8>,
     /// What it printed on both streams.
     pub log: Vec<u8>,
     /// What is left of the container, for its files.
@@ -194,13 +196,18 @@ impl Terms<'_> {
                 } else {
                     ran.outcomes = self.exercise.on(&subject)?;
                 }
-                ran.used = began.elapsed();
+                ran.used = match ran.outcomes.is_empty() {
+                    true => began.elapsed(),
+                    false => ran.outcomes.iter().map(|outcome| outcome.took).sum(),
+                };
                 self.stop(site, role, id)?;
             }
         }
         let state = site.state(id)?;
         ran.exit = state.exit_code;
-        ran.log = both(site.logs(id)?);
+        let (stdout, stderr) = site.logs(id)?;
+        ran.log = both((stdout.clone(), stderr));
+        ran.stdout = stdout;
         Ok(ran)
     }
 
