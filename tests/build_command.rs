@@ -161,6 +161,19 @@ fn a_verified_image_has_its_name_and_nothing_else_is_left() {
 }
 
 #[test]
+fn a_health_check_is_run_within_the_trace_too() {
+    let fake = Fake::new();
+    let health = r#""Healthcheck":{"Test":["CMD-SHELL","a | b"]},"Cmd""#;
+    let image = image(std::env::consts::ARCH).replace("\"Cmd\"", health);
+    fake.write("image.json", &image);
+    let (status, _, stderr) = fake.build(&["--ready", "port"]);
+    assert_eq!(status, 0, "{stderr}");
+    let calls = fake.read("calls");
+    let within = "/.micropacker/micropacker exec --quiet -- /bin/sh -c a | b\n";
+    assert_eq!(calls.matches(within).count(), 1, "{calls}");
+}
+
+#[test]
 fn options_of_the_user_reach_both_containers_and_ours_only_the_traced_one() {
     let fake = Fake::new();
     let options = [

@@ -3,7 +3,7 @@
 packages=(perl)
 entrypoint=(/usr/bin/perl /app/job.pl)
 changes=('ENV TZ=Europe/Berlin')
-options=(--ready end)
+options=(--ready end --same-output)
 
 build() {
   put "$1" /app/job.pl <<'END'

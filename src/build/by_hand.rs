@@ -21,7 +21,8 @@ pub fn is_possible() -> bool {
 pub fn wait(subject: &Subject) -> Result<(), Trouble> {
     let state = subject.site.state(subject.id)?;
     let ports = subject.ports.iter();
-    let places = ports.filter_map(|port| state.reach(*port, subject.on_host_network));
+    let machine = subject.site.engine.machine();
+    let places = ports.filter_map(|port| state.reach(*port, &machine, subject.on_host_network));
     let places: Vec<String> = places
         .map(|(host, port)| format!("{host}:{port}"))
         .collect();

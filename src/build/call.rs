@@ -60,7 +60,8 @@ impl Done {
         let text = String::from_utf8_lossy(&self.stderr);
         let lines = text.lines().map(str::trim);
         let mut lines = lines.filter(|line| {
-            !line.is_empty() && !line.starts_with("See '") && !line.starts_with("Run '")
+            let says_nothing = ["See '", "Run '", "Error: failed to start containers"];
+            !line.is_empty() && !says_nothing.iter().any(|words| line.starts_with(words))
         });
         let line = lines.next_back().unwrap_or("it does not say why");
         let mut line = line;
@@ -220,6 +221,10 @@ mod tests {
         let done = call.run(Path::new("/bin/sh")).expect("runs");
         assert_eq!((done.stdout.as_slice(), done.code()), (&b"inout\n"[..], 3));
         assert_eq!(done.complaint(), "no");
+        let call =
+            shell("echo 'Error: no user x' >&2; echo 'Error: failed to start containers: 1' >&2");
+        let done = call.run(Path::new("/bin/sh")).expect("runs");
+        assert_eq!(done.complaint(), "no user x");
     }
 
     #[test]

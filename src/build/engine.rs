@@ -2,6 +2,7 @@
 
 use super::call::{Call, CallError, Done, Running};
 use super::interrupt::Interrupt;
+use super::state::machine_of;
 use super::trouble::Trouble;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -116,6 +117,15 @@ impl Engine {
     pub fn name(&self) -> String {
         let name = self.program.file_name().unwrap_or(self.program.as_os_str());
         name.display().to_string()
+    }
+
+    /// Where its containers' published ports are.
+    pub fn machine(&self) -> String {
+        let variable = match self.kind {
+            Kind::Docker => "DOCKER_HOST",
+            Kind::Podman => "CONTAINER_HOST",
+        };
+        machine_of(std::env::var(variable).ok().as_deref())
     }
 
     /// The words that call it: the program and the options that stand before the subcommand.

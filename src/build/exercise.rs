@@ -9,6 +9,7 @@ use super::state::State;
 use super::trouble::Trouble;
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// The list of requests among what is brought along.
 pub const REQUESTS: &str = "requests";
@@ -31,6 +32,8 @@ pub struct Outcome {
     pub what: String,
     /// The status of an answer, an exit status, or what is wrong.
     pub result: Result<i32, String>,
+    /// How long it took: of a request, without the container that makes it.
+    pub took: Duration,
     /// What it should have been; of requests without an expected status whatever it was.
     pub expected: Option<i32>,
 }
@@ -98,18 +101,24 @@ impl Exercise {
         let mut answers = findings(&done.stdout)
             .into_iter()
             .filter_map(|one| match one {
-                Finding::Answer { status, error, .. } => Some((status, error)),
+                Finding::Answer {
+                    status,
+                    error,
+                    microseconds,
+                    ..
+                } => Some((status, error, microseconds)),
                 _ => None,
             });
         let outcomes = self.requests.iter().map(|request| {
-            let result = match answers.next() {
-                Some((Some(status), _)) => Ok(i32::from(status)),
-                Some((None, error)) => Err(error.unwrap_or_default()),
-                None => Err(done.complaint()),
+            let (result, took) = match answers.next() {
+                Some((Some(status), _, took)) => (Ok(i32::from(status)), took),
+                Some((None, error, took)) => (Err(error.unwrap_or_default()), took),
+                None => (Err(done.complaint()), 0),
             };
             Outcome {
                 what: request.to_string(),
                 result,
+                took: Duration::from_micros(took),
                 expected: request.expected.map(i32::from),
             }
         });
@@ -117,8 +126,11 @@ impl Exercise {
     }
 }
 
-/// A command in the container.
-fn inside(subject: &Subject, command: &[OsString]) -> Result<Outcome, Trouble> {
+/// Runs a command in the container; where it is traced, within the trace.
+///
+/// # Errors
+/// When the engine fails, or a signal has come.
+pub fn inside(subject: &Subject, command: &[OsString]) -> Result<Outcome, Trouble> {
     let engine = &subject.site.engine;
     let mut words: Vec<OsString> = vec!["exec".into(), subject.id.into()];
     if subject.is_traced {
@@ -130,10 +142,12 @@ fn inside(subject: &Subject, command: &[OsString]) -> Result<Outcome, Trouble> {
         limit: None,
         ..engine.call(words)
     };
+    let began = Instant::now();
     let done = engine.make(call)?;
     Ok(Outcome {
         what: shown(command),
         result: Ok(done.code()),
+        took: began.elapsed(),
         expected: Some(0),
     })
 }
@@ -156,6 +170,7 @@ fn outside(subject: &Subject, script: &OsString) -> Result<Outcome, Trouble> {
         interrupt: Some(&engine.interrupt),
         ..Call::default()
     };
+    let began = Instant::now();
     let done = call
         .run(Path::new("/bin/sh"))
         .map_err(|error| match error {
@@ -165,6 +180,7 @@ fn outside(subject: &Subject, script: &OsString) -> Result<Outcome, Trouble> {
     Ok(Outcome {
         what: script.display().to_string(),
         result: Ok(done.code()),
+        took: began.elapsed(),
         expected: Some(0),
     })
 }
@@ -176,8 +192,9 @@ fn environment(subject: &Subject, state: &State) -> Vec<(String, OsString)> {
         ("ENGINE".to_owned(), subject.site.engine.words()),
         ("RUN".to_owned(), subject.role.into()),
     ];
+    let machine = subject.site.engine.machine();
     for (index, port) in subject.ports.iter().enumerate() {
-        let Some((host, outside)) = state.reach(*port, subject.on_host_network) else {
+        let Some((host, outside)) = state.reach(*port, &machine, subject.on_host_network) else {
             continue;
         };
         variables.push((format!("PORT_{port}"), outside.to_string().into()));
@@ -232,6 +249,7 @@ mod tests {
         Outcome {
             what: what.to_owned(),
             result: Ok(status),
+            took: Duration::ZERO,
             expected,
         }
     }

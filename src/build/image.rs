@@ -96,6 +96,20 @@ impl Original {
         (!argv.is_empty()).then_some(argv)
     }
 
+    /// Files that the engine itself looks into when it starts a container: names of users and
+    /// groups, where the image or the user says one. No process of the application may have read
+    /// them.
+    pub fn files_of_the_engine(&self, options: &RunOptions) -> Vec<&'static str> {
+        let users = [self.config.user.as_ref(), options.user.as_ref()];
+        let is_name =
+            |word: &str| !word.is_empty() && word.bytes().any(|byte| !byte.is_ascii_digit());
+        let mut words = users.into_iter().flatten().flat_map(|user| user.split(':'));
+        match words.any(is_name) {
+            true => vec!["/etc/passwd", "/etc/group"],
+            false => Vec::new(),
+        }
+    }
+
     /// TCP ports that it says it listens on.
     pub fn tcp_ports(&self) -> Vec<u16> {
         let ports = self.config.exposed_ports.iter();
@@ -108,10 +122,19 @@ impl Original {
         ports
     }
 
-    /// Whether its health is checked.
-    pub fn has_health(&self) -> bool {
-        let health = self.config.health.as_ref();
-        health.is_some_and(|health| health.test.first().is_some_and(|test| test != "NONE"))
+    /// What checks its health, as words; `None` where nothing does.
+    pub fn health_check(&self) -> Option<Vec<OsString>> {
+        let (how, words) = self.config.health.as_ref()?.test.split_first()?;
+        let shell = match self.config.shell.as_slice() {
+            [] => &["/bin/sh".to_owned(), "-c".to_owned()],
+            shell => shell,
+        };
+        let words: Vec<OsString> = match how.as_str() {
+            "CMD" => words.iter().map(OsString::from).collect(),
+            "CMD-SHELL" => shell.iter().chain(words).map(OsString::from).collect(),
+            _ => Vec::new(),
+        };
+        (!words.is_empty()).then_some(words)
     }
 }
 
@@ -170,12 +193,35 @@ mod tests {
     }
 
     #[test]
+    fn who_runs_as_somebody_by_name_needs_the_files_that_say_who_that_is() {
+        let files = |config: &str, options: &[&str]| {
+            let words: Vec<OsString> = options.iter().map(OsString::from).collect();
+            let options = RunOptions::parse(&words).expect("options");
+            original(config).files_of_the_engine(&options).len()
+        };
+        assert_eq!(files("{}", &[]), 0);
+        assert_eq!(files(r#"{"User":"1000:33"}"#, &[]), 0);
+        assert_eq!(files(r#"{"User":"www-data"}"#, &[]), 2);
+        assert_eq!(files(r#"{"User":"33:www-data"}"#, &[]), 2);
+        assert_eq!(files("{}", &["--user", "www-data"]), 2);
+    }
+
+    #[test]
     fn ports_and_health_are_read_off_the_configuration() {
         let image = original(r#"{"ExposedPorts":{"443/tcp":{},"80":{},"53/udp":{}}}"#);
         assert_eq!(image.tcp_ports(), [80, 443]);
-        assert!(!image.has_health());
-        assert!(original(r#"{"Healthcheck":{"Test":["CMD","x"]}}"#).has_health());
-        assert!(!original(r#"{"Healthcheck":{"Test":["NONE"]}}"#).has_health());
+        assert_eq!(image.health_check(), None);
+        let check = |health: &str| original(&format!("{{{health}}}")).health_check();
+        let given = |words: &[&str]| Some(words.iter().map(OsString::from).collect());
+        assert_eq!(
+            check(r#""Healthcheck":{"Test":["CMD","x","y z"]}"#),
+            given(&["x", "y z"])
+        );
+        let shell = r#""Healthcheck":{"Test":["CMD-SHELL","a | b"]}"#;
+        assert_eq!(check(shell), given(&["/bin/sh", "-c", "a | b"]));
+        let bash = format!(r#"{shell},"Shell":["/bin/bash","-ec"]"#);
+        assert_eq!(check(&bash), given(&["/bin/bash", "-ec", "a | b"]));
+        assert_eq!(check(r#""Healthcheck":{"Test":["NONE"]}"#), None);
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub struct Wish {
     pub stop_seconds: u64,
     /// What is done with it.
     pub exercise: Exercise,
+    /// Whether standard output must be the same.
+    pub same_output: bool,
     /// Whether the original is run untraced first.
     pub baseline: bool,
     /// Reports of other runs, to be packed together with this one.
@@ -107,10 +109,10 @@ pub fn build(wish: &Wish, interrupt: &Interrupt) -> Result<Summary, Trouble> {
         true => original.tcp_ports(),
         false => wish.ports.clone(),
     };
-    let has_health = original.has_health() && !wish.run.unhealthy;
+    let health_check = original.health_check().filter(|_| !wish.run.unhealthy);
     let readiness = match &wish.readiness {
         Some(asked) => asked.clone(),
-        None => Readiness::fitting(has_health, !ports.is_empty()),
+        None => Readiness::fitting(health_check.is_some(), !ports.is_empty()),
     };
     tracing::info!(
         "{}: {}, {}; {} {}; ready when {readiness}",
@@ -138,6 +140,7 @@ pub fn build(wish: &Wish, interrupt: &Interrupt) -> Result<Summary, Trouble> {
         ready_limit: wish.ready_limit,
         stop_seconds: wish.stop_seconds,
         exercise: &wish.exercise,
+        health_check,
         by_hand,
     };
     Building {
@@ -218,7 +221,7 @@ impl Building<'_> {
             tracing::warn!("{warning}");
         }
         if let Some(before) = &baseline {
-            tell_changes(before, &traced);
+            tell_changes(before, &traced, self.wish.same_output);
         }
         if !self.wish.merged.is_empty() {
             tracing::info!("packing {} runs together", self.wish.merged.len() + 1);
@@ -291,6 +294,9 @@ impl Building<'_> {
             .map(OsString::from)
             .to_vec();
         words.extend_from_slice(&self.wish.shaping);
+        for file in self.original.files_of_the_engine(&self.wish.run) {
+            words.push(format!("--include={file}").into());
+        }
         words
     }
 
@@ -362,8 +368,8 @@ fn explained(trouble: Trouble, log: &[u8]) -> Trouble {
 }
 
 /// What the application did otherwise under trace.
-fn tell_changes(untraced: &Ran, traced: &Ran) {
-    for difference in verify::compare(untraced, traced) {
+fn tell_changes(untraced: &Ran, traced: &Ran, same_output: bool) {
+    for difference in verify::compare(untraced, traced, same_output) {
         tracing::warn!("traced, it did otherwise: {difference}");
     }
 }

@@ -39,6 +39,9 @@ pub enum Finding {
         status: Option<u16>,
         /// Why there is none.
         error: Option<String>,
+        /// From the connection to the end of the answer.
+        #[serde(default)]
+        microseconds: u64,
     },
     /// What a root file system holds.
     Files(Census),
@@ -115,11 +118,14 @@ pub fn wait_for_ports(ports: &BTreeSet<u16>, limit: Duration) -> Vec<u16> {
 /// Makes a request and tells what it was answered with.
 pub fn make(request: &Request, port: u16) -> Finding {
     let port = request.port.unwrap_or(port);
+    let began = Instant::now();
     let answer = ask(request, port);
+    let microseconds = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     Finding::Answer {
         request: request.to_string(),
         status: answer.as_ref().ok().copied(),
         error: answer.err().map(|error| error.to_string()),
+        microseconds,
     }
 }
 
@@ -269,12 +275,17 @@ mod tests {
     #[test]
     fn the_status_of_the_final_answer_counts() {
         let port = serve("HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 404 No\r\n\r\nno");
-        let expected = Finding::Answer {
-            request: format!("GET :{port}/"),
-            status: Some(404),
-            error: None,
+        let Finding::Answer {
+            request,
+            status,
+            error,
+            ..
+        } = make(&request(port), 1)
+        else {
+            panic!("no answer");
         };
-        assert_eq!(make(&request(port), 1), expected);
+        assert_eq!(request, format!("GET :{port}/"));
+        assert_eq!((status, error), (Some(404), None));
         assert_eq!(status_of(b"HTTP/1.1 200"), None);
         assert_eq!(status_of(b"-ERR x\r\n"), None);
     }

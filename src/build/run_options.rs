@@ -65,6 +65,8 @@ pub struct RunOptions {
     pub command: Option<Vec<OsString>>,
     /// Whether no health check is to run.
     pub unhealthy: bool,
+    /// As whom it runs, where that is said.
+    pub user: Option<String>,
     /// Whether the container has the network of the machine.
     pub on_host_network: bool,
 }
@@ -117,6 +119,10 @@ impl RunOptions {
         }
         if ["net", "network"].contains(&name) {
             self.on_host_network = value.as_deref() == Some(b"host");
+        }
+        if ["u", "user"].contains(&name) {
+            let user = value.as_deref().map(String::from_utf8_lossy);
+            self.user = user.map(std::borrow::Cow::into_owned);
         }
         self.unhealthy |= name == "no-healthcheck";
         if SHARED.contains(&name) {
@@ -238,6 +244,14 @@ mod tests {
         assert_eq!(joined(&options.command.expect("a command")), "serve --fast");
         assert_eq!(joined(&options.passed), "--network host");
         assert!(options.on_host_network);
+        assert_eq!(
+            parse("-u a:b").expect("options").user.as_deref(),
+            Some("a:b")
+        );
+        assert_eq!(
+            parse("--user=1").expect("options").user.as_deref(),
+            Some("1")
+        );
         let none = parse("--entrypoint= --no-healthcheck").expect("options");
         assert_eq!(none.entrypoint, Some("".into()));
         assert!(none.unhealthy);

@@ -3,6 +3,23 @@
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 
+/// The machine of an engine, by the address that its command line is told (`DOCKER_HOST`,
+/// `CONTAINER_HOST`).
+pub fn machine_of(address: Option<&str>) -> String {
+    let remote = address.and_then(|address| {
+        let (scheme, rest) = address.split_once("://")?;
+        let authority = rest.split('/').next()?;
+        let host = authority.rsplit('@').next()?;
+        let host = match host.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => host,
+        };
+        let is_remote = ["tcp", "ssh", "http", "https"].contains(&scheme);
+        (is_remote && !host.is_empty()).then(|| host.to_owned())
+    });
+    remote.unwrap_or_else(|| "127.0.0.1".to_owned())
+}
+
 /// A container at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
@@ -112,14 +129,15 @@ impl State {
         })
     }
 
-    /// Where a client on this machine finds a port of the container.
-    pub fn reach(&self, port: u16, on_host_network: bool) -> Option<(String, u16)> {
-        let here = || "127.0.0.1".to_owned();
+    /// Where a client on this machine finds a port of the container; `machine` is where the engine
+    /// is.
+    pub fn reach(&self, port: u16, machine: &str, on_host_network: bool) -> Option<(String, u16)> {
+        let there = || machine.to_owned();
         if on_host_network {
-            return Some((here(), port));
+            return Some((there(), port));
         }
         match (self.published.get(&port), &self.address) {
-            (Some(outside), _) => Some((here(), *outside)),
+            (Some(outside), _) => Some((there(), *outside)),
             (None, Some(address)) => Some((address.clone(), port)),
             (None, None) => None,
         }
@@ -139,13 +157,13 @@ mod tests {
         let state = State::parse(text).expect("a container");
         assert!(state.running);
         assert_eq!(state.health.as_deref(), Some("starting"));
-        let here = |port| Some(("127.0.0.1".to_owned(), port));
-        assert_eq!(state.reach(80, false), here(8080));
+        let here = |port| Some(("docker".to_owned(), port));
+        assert_eq!(state.reach(80, "docker", false), here(8080));
         assert_eq!(
-            state.reach(443, false),
+            state.reach(443, "docker", false),
             Some(("172.17.0.2".to_owned(), 443))
         );
-        assert_eq!(state.reach(443, true), here(443));
+        assert_eq!(state.reach(443, "docker", true), here(443));
     }
 
     #[test]
@@ -158,7 +176,21 @@ mod tests {
             ..State::default()
         };
         assert_eq!(state, expected);
-        assert_eq!(state.reach(80, false), None);
+        assert_eq!(state.reach(80, "docker", false), None);
+    }
+
+    #[test]
+    fn an_engine_may_be_on_another_machine() {
+        for (address, machine) in [
+            (None, "127.0.0.1"),
+            (Some("unix:///var/run/docker.sock"), "127.0.0.1"),
+            (Some("tcp://docker:2376"), "docker"),
+            (Some("ssh://me@host/run/podman.sock"), "host"),
+            (Some("tcp://[::1]:2375"), "[::1]"),
+            (Some("nonsense"), "127.0.0.1"),
+        ] {
+            assert_eq!(machine_of(address), machine, "{address:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One run of an application: its container made, started, waited for, used, stopped, removed.
 
 use super::call::Call;
-use super::exercise::{Exercise, Outcome, Subject};
+use super::exercise::{Exercise, Outcome, Subject, inside};
 use super::image::Original;
 use super::ready::{Readiness, Wait, Waited};
 use super::run_options::RunOptions;
@@ -31,6 +31,9 @@ pub struct Terms<'a> {
     pub stop_seconds: u64,
     /// What is done with it.
     pub exercise: &'a Exercise,
+    /// What checks its health: run within the trace too, since what enters from outside may be
+    /// seen too late.
+    pub health_check: Option<Vec<OsString>>,
     /// Somebody uses it by hand where nothing else does.
     pub by_hand: bool,
 }
@@ -56,6 +59,8 @@ pub struct Ran {
     pub outcomes: Vec<Outcome>,
     /// What was done with it took so long.
     pub used: Duration,
+    /// What it printed on standard output.
+    pub stdout: Vec<u8>,
     /// What it printed on both streams.
     pub log: Vec<u8>,
     /// What is left of the container, for its files.
@@ -182,19 +187,27 @@ impl Terms<'_> {
                     ports: &ports,
                     on_host_network: self.options.on_host_network,
                 };
+                if let (Some(check), true) = (&self.health_check, role.is_traced()) {
+                    inside(&subject, check)?;
+                }
                 let began = Instant::now();
                 if self.by_hand && matches!(role, Role::Traced(_)) {
                     super::by_hand::wait(&subject)?;
                 } else {
                     ran.outcomes = self.exercise.on(&subject)?;
                 }
-                ran.used = began.elapsed();
+                ran.used = match ran.outcomes.is_empty() {
+                    true => began.elapsed(),
+                    false => ran.outcomes.iter().map(|outcome| outcome.took).sum(),
+                };
                 self.stop(site, role, id)?;
             }
         }
         let state = site.state(id)?;
         ran.exit = state.exit_code;
-        ran.log = both(site.logs(id)?);
+        let (stdout, stderr) = site.logs(id)?;
+        ran.log = both((stdout.clone(), stderr));
+        ran.stdout = stdout;
         Ok(ran)
     }
 

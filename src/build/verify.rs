@@ -13,8 +13,8 @@ use std::ffi::OsString;
 /// How many missing files are named one by one.
 const NAMED: usize = 20;
 
-/// What one run did otherwise than another.
-pub fn compare(original: &Ran, other: &Ran) -> Vec<String> {
+/// What one run did otherwise than another, and perhaps printed.
+pub fn compare(original: &Ran, other: &Ran, same_output: bool) -> Vec<String> {
     let mut found = differences(&original.outcomes, &other.outcomes);
     if original.exit != other.exit {
         found.push(format!(
@@ -22,7 +22,32 @@ pub fn compare(original: &Ran, other: &Ran) -> Vec<String> {
             other.exit, original.exit
         ));
     }
+    if same_output && original.stdout != other.stdout {
+        found.push(first_difference(&original.stdout, &other.stdout));
+    }
     found
+}
+
+/// The first line of an output that is another one.
+fn first_difference(original: &[u8], other: &[u8]) -> String {
+    let lines = |text| <[u8]>::split(text, |byte| *byte == b'\n');
+    let (mut original, mut other) = (lines(original), lines(other));
+    let mut number = 1;
+    loop {
+        let pair = (original.next(), other.next());
+        if pair.0 != pair.1 || pair.0.is_none() {
+            let shown = |line: Option<&[u8]>| match line {
+                Some(line) => format!("{:?}", String::from_utf8_lossy(line)),
+                None => "nothing".to_owned(),
+            };
+            return format!(
+                "line {number} of its output is {} instead of {}",
+                shown(pair.1),
+                shown(pair.0)
+            );
+        }
+        number += 1;
+    }
 }
 
 /// What a failing micro image lacks: reports to pack with the first, and what that brings.
@@ -92,7 +117,8 @@ impl Building<'_> {
             Ok(ran) => {
                 self.site.remove(&ran.id);
                 summary.seconds.micro = Some(ran.used.as_secs_f64());
-                Ok((compare(expected, &ran), ran.log))
+                let same_output = self.wish.same_output;
+                Ok((compare(expected, &ran, same_output), ran.log))
             }
         }
     }
@@ -211,10 +237,24 @@ mod tests {
             exit: 3,
             ..Ran::default()
         };
-        assert!(compare(&original, &Ran::default()).is_empty());
+        assert!(compare(&original, &Ran::default(), true).is_empty());
         assert_eq!(
-            compare(&original, &other),
+            compare(&original, &other, true),
             ["it ended with status 3 instead of 0"]
         );
+    }
+
+    #[test]
+    fn another_output_is_a_difference_where_that_is_asked() {
+        let printed = |text: &str| Ran {
+            stdout: text.into(),
+            ..Ran::default()
+        };
+        let (original, other) = (printed("a\nb\n"), printed("a\nc\n"));
+        assert!(compare(&original, &other, false).is_empty());
+        let said = r#"line 2 of its output is "c" instead of "b""#;
+        assert_eq!(compare(&original, &other, true), [said]);
+        let less = compare(&original, &printed("a\nb"), true);
+        assert_eq!(less, [r#"line 3 of its output is nothing instead of """#]);
     }
 }

@@ -44,6 +44,9 @@ pub struct BuildArgs {
     /// How long the application may take to end
     #[arg(long, value_name = "SECONDS", default_value = "10")]
     pub stop_timeout: u64,
+    /// The micro image must print the same on standard output
+    #[arg(long)]
+    pub same_output: bool,
     /// Run the original untraced first, and compare with that
     #[arg(long)]
     pub baseline: bool,

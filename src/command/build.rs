@@ -75,6 +75,7 @@ fn wish(args: &BuildArgs) -> Result<Wish, Trouble> {
         ports: args.port.clone(),
         stop_seconds: args.stop_timeout,
         exercise: exercise(args)?,
+        same_output: args.same_output,
         baseline: args.baseline,
         merged: merged(args)?,
         fixes: if args.fix { args.fix_rounds } else { 0 },
