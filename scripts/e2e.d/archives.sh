@@ -47,13 +47,16 @@ podman_here() {
 
 # is_read_by_skopeo ARCHIVE COMPRESSION: in both of its forms; its own copy has the digests that we have written.
 is_read_by_skopeo() {
-  local digest form copy
+  local digest form copy options
   digest=$(tar --extract --to-stdout --file "$1" index.json | first_digest)
   for form in oci-archive docker-archive; do
     step "skopeo, $form, $2"
     skopeo inspect "$form:$1" >"$directory/skopeo"
     copy=$directory/copy-$2-$form
-    skopeo copy --quiet "$form:$1" "oci:$copy:copied"
+    # It would compress a layer that is not, and docker-archives have no digests of their own.
+    options=(--preserve-digests)
+    [ "$form" = oci-archive ] || options=()
+    skopeo copy --quiet "${options[@]}" "$form:$1" "oci:$copy:copied"
     first_digest <"$copy/index.json" >"$copy.digest"
   done
   [ "$(cat "$directory/copy-$2-oci-archive.digest")" = "$digest" ] || { echo "skopeo copies another image" >&2; return 1; }
