@@ -1,6 +1,8 @@
 //! `build` against an engine that is played by a script: what it asks for, what it says when
 //! something is wrong, and that nothing is left behind.
 
+mod pty;
+
 use assert_cmd::Command;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -422,6 +424,34 @@ fn a_signal_ends_it_with_everything_that_it_made() {
         fake.assert_clean(&[]);
         assert!(!fake.at("artifacts").exists());
     }
+}
+
+#[test]
+fn what_is_made_while_it_ends_is_removed_too() {
+    let fake = Fake::new();
+    // One that appears after the containers were listed holds the volume.
+    fake.write(
+        "hook",
+        "[ $1 != ps ] || [ -e late ] || { echo late >late; echo x >containers/c99; exit 0; }
+         [ \"$1 $2\" != 'volume rm' ] || [ ! -e containers/c99 ] || complain 'volume is in use'",
+    );
+    let (status, _, stderr) = fake.build(&[]);
+    assert_eq!(status, 0, "{stderr}");
+    fake.assert_clean(&[("app-micro", "sha256:micro")]);
+}
+
+#[test]
+fn somebody_at_a_terminal_uses_it_by_hand_until_enter() {
+    let fake = Fake::new();
+    let binary = env!("CARGO_BIN_EXE_micropacker").to_owned();
+    let fake_place = format!("FAKE={}", fake.place.path().display());
+    let mut line = vec!["env".to_owned(), fake_place, binary];
+    line.extend(fake.arguments(&[]));
+    let mut terminal = pty::Session::start(&line);
+    terminal.expect("press Enter").send("\n");
+    let (_, status) = terminal.end();
+    assert!(status.success());
+    fake.assert_clean(&[("app-micro", "sha256:micro")]);
 }
 
 #[test]

@@ -6,6 +6,9 @@
 podman_holder=''
 podman_uid=64321 # no range that Debian gives to users or daemons
 podman_name=micropacker-e2e
+podman_options=(--runtime runc --storage-driver vfs --cgroup-manager cgroupfs)
+# Rootless podman asks for more than an ordinary user's hard limits otherwise.
+podman_limits=(--ulimit nofile=1024:4096 --ulimit nproc=1000:1000)
 
 # podman_works: makes its user and tries it, once; why it does not work is in a file then.
 podman_works() {
@@ -22,7 +25,7 @@ podman_works() {
 try_podman() {
   local image=micropacker-e2e/try:$$
   podman_as_user import - "$image" <"$(base_rootfs)" &&
-    podman_as_user run --rm --network none --ulimit nofile=1024:4096 --ulimit nproc=1000:1000 "$image" /bin/true
+    podman_as_user run --rm --network none "${podman_limits[@]}" "$image" /bin/true
 }
 
 # start_podman_holder: a process in the mount namespace that knows the user and its subordinate IDs (subuid(5)).
@@ -44,11 +47,13 @@ start_podman_holder() {
   wait_until 10 test -e "$lists/ready" || die 'no mount namespace could be made'
 }
 
-podman_as_user() {
+podman_as_user() { as_podman_user podman "${podman_options[@]}" "$@"; }
+
+# as_podman_user COMMAND…
+as_podman_user() {
   nsenter --target "$podman_holder" --mount -- \
     setpriv --reuid="$podman_uid" --regid="$podman_uid" --clear-groups -- \
-    env --ignore-environment PATH="$PATH:/usr/sbin:/sbin" HOME="$work/podman/home" XDG_RUNTIME_DIR="$work/podman/run" \
-    podman --runtime runc --storage-driver vfs --cgroup-manager cgroupfs "$@"
+    env --ignore-environment PATH="$PATH:/usr/sbin:/sbin" HOME="$work/podman/home" XDG_RUNTIME_DIR="$work/podman/run" "$@"
 }
 
 # remove_podman_containers OPTION…: options of podman ps say which.

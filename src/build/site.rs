@@ -14,7 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where the volume is mounted.
 pub const PLACE: &str = "/.micropacker";
@@ -29,6 +29,10 @@ pub fn brought(name: &str) -> String {
 
 /// Directories for outputs, of which each is written by one container.
 const OUTPUTS: [&str; 3] = ["out", "again", "asked"];
+
+/// How often, and how long after each other, the volume is tried to be removed.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// How each thing of a build is marked.
 const LABEL: &str = "micropacker.build";
@@ -84,11 +88,14 @@ impl Site {
     pub fn create(&self, words: &[OsString]) -> Result<String, Trouble> {
         let options = ["create", "--label", &self.label].map(OsString::from);
         let call = Call {
-            // It may have to fetch an image.
-            limit: None,
+            // An engine that has begun makes it, whoever asked: later it would be nobody's.
+            interrupt: None,
             ..self.engine.call(options.iter().chain(words).cloned())
         };
         let printed = self.engine.ask(call)?;
+        if let Some(signal) = self.engine.interrupt.signal() {
+            return Err(Trouble::interrupted(signal));
+        }
         let printed = String::from_utf8_lossy(&printed);
         let id = printed.lines().next_back().unwrap_or_default().trim();
         Ok(id.to_owned())
@@ -250,15 +257,17 @@ impl Site {
         if std::mem::replace(&mut self.clean, true) {
             return;
         }
-        let filter = format!("label={}", self.label);
-        let listed = self
-            .engine
-            .tidy(["ps", "--all", "--quiet", "--filter", &filter]);
-        let listed = listed.unwrap_or_default();
-        for id in String::from_utf8_lossy(&listed).lines() {
-            self.remove(id.trim());
+        // What was just being started may appear after a look; it holds the volume then.
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                std::thread::sleep(PAUSE);
+            }
+            self.remove_all();
+            let removed = self.engine.tidy(["volume", "rm", "--force", &self.volume]);
+            if removed.is_some() {
+                break;
+            }
         }
-        self.engine.tidy(["volume", "rm", "--force", &self.volume]);
         match self.unproven.take() {
             None => {}
             Some((name, Some(before))) => {
@@ -276,6 +285,20 @@ impl Site {
             Some((name, None)) => {
                 self.engine.tidy(["rmi", &name]);
             }
+        }
+    }
+}
+
+impl Site {
+    /// Removes the containers that there are now.
+    fn remove_all(&self) {
+        let filter = format!("label={}", self.label);
+        let listed = self
+            .engine
+            .tidy(["ps", "--all", "--quiet", "--filter", &filter]);
+        let listed = listed.unwrap_or_default();
+        for id in String::from_utf8_lossy(&listed).lines() {
+            self.remove(id.trim());
         }
     }
 }

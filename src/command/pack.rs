@@ -88,10 +88,11 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
             .own
             .extend(ImagePath::new(directory.as_os_str().as_bytes()));
     }
+    let mut has_lists = false;
     for list in &lists {
-        add_list(&fs, list, &args.root, &profile, &mut recording)?;
+        has_lists |= add_list(&fs, list, &args.root, &profile, &mut recording)?;
     }
-    if !lists.is_empty() || args.elf != crate::cli::DEFAULT_ELF {
+    if has_lists || args.elf != crate::cli::DEFAULT_ELF {
         add_elf_interpreter(&fs, args, &mut recording)?;
     }
     let traced = Traced {
@@ -130,20 +131,21 @@ fn usage(error: anyhow::Error) -> anyhow::Error {
     Failure::new(exit::USAGE, one_line(&error)).into()
 }
 
+/// Adds what a file names. Whether it is a list: a report knows of each program what it needs.
 fn add_list(
     fs: &HostFs,
     list: &Path,
     root: &Path,
     profile: &ProfileFile,
     recording: &mut Recording,
-) -> Result<()> {
+) -> Result<bool> {
     let text = read_input(list)?;
     if Report::is_one(&text) {
         let report = Report::read(&text)
             .map_err(|error| Failure::new(exit::USAGE, format!("{}: {error}", list.display())))?;
         profile.require(list, !report.recording.calls.is_empty())?;
         report.add_to(recording);
-        return Ok(());
+        return Ok(false);
     }
     profile.require(list, false)?;
     let cwd = if root == Path::new("/") {
@@ -168,7 +170,7 @@ fn add_list(
         recording.uses.entry(place).or_insert(used);
     }
     recording.losses.extend(listed.losses);
-    Ok(())
+    Ok(true)
 }
 
 fn read_input(file: &Path) -> Result<Vec<u8>> {
