@@ -1,7 +1,14 @@
-//! The program of each target: the binary's name says which (`[[bin]]` in Cargo.toml).
+//! The program of all targets: `FUZZ_TARGET` names the one that runs.
 
 #![no_main]
 
 mod targets;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::run(env!("CARGO_BIN_NAME"), data));
+use std::sync::LazyLock;
+
+static TARGET: LazyLock<targets::Target> = LazyLock::new(|| {
+    let name = std::env::var("FUZZ_TARGET").expect("FUZZ_TARGET names a target");
+    targets::named(&name)
+});
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| TARGET(data));

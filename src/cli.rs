@@ -4,8 +4,10 @@ mod build;
 mod ctl;
 mod elf;
 mod image;
+mod log;
 mod manual;
 mod names;
+mod profile;
 mod report;
 
 use clap::{Args, Parser, Subcommand};
@@ -15,12 +17,14 @@ use std::path::PathBuf;
 pub use build::{BuildArgs, ProbeArgs};
 pub use ctl::CtlArgs;
 pub use elf::ElfArgs;
-pub use image::{ImageArgs, ImageOnlyArgs};
+pub use image::{ImageArgs, ImageOnlyArgs, RunImageArgs};
+pub use log::LogArgs;
 pub use manual::{CompletionsArgs, ManArgs};
 pub use names::{
-    CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName, ProbedName,
-    VisitorsName,
+    CompressName, CtlAction, EngineName, ListedName, LogFormat, PackageMetadataName, PresetName,
+    ProbedName, VisitorsName,
 };
+pub use profile::ProfileArgs;
 pub use report::{DiffArgs, ExplainArgs};
 
 /// Traces an application from inside its container and packs an image of only the files it uses.
@@ -93,7 +97,7 @@ pub struct RunArgs {
     pub tag: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
-    pub image: ImageArgs,
+    pub image: RunImageArgs,
     /// Keep this environment variable in the image although its name looks like a secret
     #[arg(
         long,
@@ -114,9 +118,15 @@ pub struct RunArgs {
     /// How much room copies of changed files may take, beside the output: bytes, or with K, M, G, T
     #[arg(long, value_name = "SIZE", env = "MICROPACKER_ORIGINALS_LIMIT", value_parser = size)]
     pub originals_limit: Option<u64>,
+    /// Write the outputs while the application runs, as far as they can be known, for very large images
+    #[arg(long, env = "MICROPACKER_PACK_AHEAD", value_parser = clap::builder::FalseyValueParser::new())]
+    pub pack_ahead: bool,
     /// Fail with status 125 when anything was lost; the outputs are written all the same
     #[arg(long, env = "MICROPACKER_STRICT", value_parser = clap::builder::FalseyValueParser::new())]
     pub strict: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub profile: ProfileArgs,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub engine: EngineArgs,
@@ -231,29 +241,6 @@ pub struct SelectArgs {
     pub keep_package_metadata: PackageMetadataName,
 }
 
-/// What is told on standard error.
-#[derive(Debug, Args)]
-pub struct LogArgs {
-    /// Tell every decision
-    #[arg(short, long, env = "MICROPACKER_DEBUG", num_args = 0..=1, require_equals = true,
-          default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
-    pub debug: Option<bool>,
-    /// Tell more
-    #[arg(short, long, env = "MICROPACKER_VERBOSE", value_parser = clap::builder::FalseyValueParser::new())]
-    pub verbose: bool,
-    /// Tell errors only
-    #[arg(short, long, env = "MICROPACKER_QUIET", value_parser = clap::builder::FalseyValueParser::new())]
-    pub quiet: bool,
-    /// Form of the messages
-    #[arg(
-        long,
-        value_enum,
-        env = "MICROPACKER_LOG_FORMAT",
-        default_value = "text"
-    )]
-    pub log_format: LogFormat,
-}
-
 /// The program whose interpreter `pack` adds when no other is named.
 pub const DEFAULT_ELF: &str = "/bin/sh";
 
@@ -293,6 +280,9 @@ pub struct PackArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its own type tells")]
     pub image: ImageArgs,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its own type tells")]
+    pub profile: ProfileArgs,
     /// Pack from this directory instead of /
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,

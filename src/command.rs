@@ -1,6 +1,7 @@
 //! One file a subcommand: turns arguments into calls, and errors into messages and exit codes.
 
 mod artifacts;
+mod attempts;
 mod build;
 mod ctl;
 mod decided;
@@ -14,13 +15,18 @@ mod image;
 mod journal;
 mod manual;
 mod pack;
+mod passes;
 mod probe;
+mod profile;
+mod progress;
 mod run;
 mod select;
 mod ship;
 mod start;
 mod summary;
 mod told;
+mod user;
+mod whole;
 
 use crate::cli::{Cli, Command, LogArgs, LogFormat};
 use crate::exit;

@@ -1,7 +1,7 @@
 //! What the tracer tells the recorder, in the order in which it was seen.
 
 use crate::image_path::ImagePath;
-use crate::recording::{Access, Exec, Loss, Origin, Original, Place};
+use crate::recording::{Access, Call, Exec, Introduced, Loss, Origin, Original, Outcome, Place};
 use serde::{Deserialize, Serialize};
 
 /// One fact, told once: the tracer keeps what it has told already.
@@ -17,6 +17,9 @@ pub enum Event {
         /// By whom.
         origin: Origin,
     },
+    /// A process or thread is about to be named as the first to use something, or as the one that
+    /// started such a one.
+    Introduced(Introduced),
     /// A program was started.
     Started(Exec),
     /// Something is being made where nothing was: the physical path of its directory when the trace
@@ -31,6 +34,13 @@ pub enum Event {
         from: ImagePath,
         /// Where it may be from now on.
         to: ImagePath,
+    },
+    /// A system call was made, which only a trace tells that counts them.
+    Called {
+        /// Which one.
+        call: Call,
+        /// What became of it.
+        outcome: Outcome,
     },
     /// Something could not be seen.
     Lost(Loss),
@@ -128,6 +138,21 @@ mod tests {
         )
     }
 
+    fn any_called() -> impl Strategy<Value = Event> {
+        let outcome = prop_oneof![
+            any::<i32>().prop_map(Outcome::Refused),
+            Just(Outcome::Begun),
+            Just(Outcome::Answered)
+        ];
+        (any::<String>(), any::<String>(), outcome).prop_map(|(abi, name, outcome)| Event::Called {
+            call: Call {
+                abi: abi.into(),
+                name: name.into(),
+            },
+            outcome,
+        })
+    }
+
     fn any_event() -> impl Strategy<Value = Event> {
         let origin =
             (any::<i32>(), proptest::option::of(any_path())).prop_map(|(pid, program)| Origin {
@@ -145,6 +170,17 @@ mod tests {
             any_path().prop_map(Event::Created),
             (any_path(), any_path()).prop_map(|(from, to)| Event::Moved { from, to }),
             any_original().prop_map(Event::Kept),
+            any_called(),
+            (
+                any::<i32>(),
+                proptest::option::of(any::<i32>()),
+                proptest::option::of(any_path())
+            )
+                .prop_map(|(pid, parent, program)| Event::Introduced(Introduced {
+                    pid,
+                    parent,
+                    program
+                })),
             (any::<String>(), any::<u64>())
                 .prop_map(|(what, count)| Event::Lost(Loss { what, count })),
         ]

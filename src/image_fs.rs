@@ -1,13 +1,16 @@
 //! Reading an image's file system behind a trait, so that all pure logic is tested in memory.
 
+mod guarded;
 mod host;
 mod mem;
 mod walk;
 
 use crate::image_path::ImagePath;
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::io;
 
+pub use guarded::{Guard, GuardedFs};
 pub use host::HostFs;
 pub use mem::MemFs;
 pub use walk::{Walk, walk, walk_in};
@@ -66,6 +69,34 @@ pub struct Meta {
     pub rdev: (u32, u32),
 }
 
+/// What tells that a file still holds the bytes that were read of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Device that holds it.
+    pub dev: u64,
+    /// Inode number on that device.
+    pub ino: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// Last change of the content.
+    pub mtime: FileTime,
+    /// Last change of content or metadata.
+    pub ctime: FileTime,
+}
+
+impl Stamp {
+    /// Of what lstat(2) or fstat(2) told.
+    pub fn of(meta: &Meta) -> Self {
+        Self {
+            dev: meta.dev,
+            ino: meta.ino,
+            size: meta.size,
+            mtime: meta.mtime,
+            ctime: meta.ctime,
+        }
+    }
+}
+
 /// Random access to a file's bytes.
 pub trait ReadAt {
     /// Length in bytes when it was opened.
@@ -82,6 +113,16 @@ pub trait ReadAt {
     /// The runs of data as (offset, length), in order, holes left out (lseek(2), SEEK_DATA).
     /// One run over everything where holes cannot be told.
     fn data_runs(&self) -> io::Result<Vec<(u64, u64)>>;
+
+    /// What fstat(2) told of it when it was opened; `None` where it cannot change.
+    fn stamp(&self) -> Option<Stamp> {
+        None
+    }
+
+    /// Whether it is what it was when it was opened.
+    fn is_unchanged(&self) -> io::Result<bool> {
+        Ok(true)
+    }
 
     /// Up to `length` bytes from `offset`, fewer where the file ends.
     fn bytes_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
@@ -125,4 +166,21 @@ pub trait ImageFs {
         }
         file.bytes_at(0, usize::try_from(limit).map_err(io::Error::other)?)
     }
+}
+
+/// Whether an error says nothing of the file, but that a disk, or micropacker's limits, failed.
+pub fn is_failure(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(
+            Errno::EIO
+                | Errno::EREMOTEIO
+                | Errno::EUCLEAN
+                | Errno::EBADMSG
+                | Errno::ESTALE
+                | Errno::EMFILE
+                | Errno::ENFILE
+                | Errno::ENOMEM
+        )
+    )
 }

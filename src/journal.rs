@@ -108,6 +108,8 @@ pub struct Shape {
     pub image_config: Option<ByteString>,
     /// `--change`.
     pub change: Vec<String>,
+    /// `--compress`, by its name.
+    pub compress: String,
 }
 
 impl Start {

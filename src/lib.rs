@@ -4,6 +4,7 @@
 //! The data flows one way: a stop of a tracee becomes an [`event`], events become a
 //! [`recording`], the resolver turns it into a [`manifest`], and the packer writes that out.
 
+pub mod accounts;
 pub mod build;
 pub mod byte_string;
 pub mod cli;

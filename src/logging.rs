@@ -1,5 +1,9 @@
 //! Messages on standard error: one line each, with the prefix `micropacker:`.
 
+mod line;
+
+pub use line::Line;
+
 use std::fmt;
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
@@ -30,7 +34,8 @@ pub fn start(detail: Detail, json: bool) {
     };
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr);
+        .with_writer(|| line::Around);
+    line::want(detail != Detail::Quiet && !json);
     let _ = if json {
         tracing::subscriber::set_global_default(builder.json().without_time().finish())
     } else {

@@ -166,6 +166,9 @@ pub struct Manifest {
     pub entries: BTreeMap<ImagePath, Entry>,
     /// By physical path where one is known, else as it was spelled.
     pub excluded: BTreeMap<ImagePath, Exclusion>,
+    /// What could not be read because a disk failed, or the machine's limits were reached: the
+    /// error. An image without it would be incomplete, so none is written.
+    pub failures: BTreeMap<ImagePath, String>,
     /// What could not be seen or resolved; carried on from the recording, and added to.
     pub losses: Vec<Loss>,
     /// What the user might want to add, a line each.

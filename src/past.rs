@@ -5,6 +5,7 @@
 //! moment; a path *then* is where it was when the trace began.
 
 mod before;
+mod elsewhere;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use crate::recording::{Level, Original, Recording};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub use before::Before;
+pub use elsewhere::settle;
 
 /// The first size at which names that are gone again are dropped.
 const FIRST_SWEEP: usize = 4096;

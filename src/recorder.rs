@@ -74,6 +74,8 @@ impl Recorder {
             Event::Moved { from, to } => {
                 recording.moved.entry(from).or_default().insert(to);
             }
+            Event::Introduced(process) => recording.processes.note(process),
+            Event::Called { call, outcome } => recording.calls.note(call, outcome),
             Event::Lost(loss) => *self.losses.entry(loss.what).or_default() += loss.count,
         }
     }

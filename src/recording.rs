@@ -1,6 +1,8 @@
 //! What was seen while the application ran: plain data, saved, loaded and merged.
 
+mod call;
 mod original;
+mod process;
 
 use crate::byte_string;
 use crate::image_fs::FileTime;
@@ -10,7 +12,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::BitOrAssign;
 
+pub use call::{Call, Calls, Outcome};
 pub use original::{Body, Level, Original};
+pub use process::{Introduced, Process, Processes};
 
 /// In which ways a path was used, as a set.
 #[derive(
@@ -224,6 +228,10 @@ pub struct Recording {
     /// Where an original may be now that was renamed or linked, under each of its names: the call
     /// may have failed, so only a look at the inode tells which of them it is.
     pub moved: BTreeMap<ImagePath, BTreeSet<ImagePath>>,
+    /// Who used something first, and who started them.
+    pub processes: Processes,
+    /// The system calls that were made; none where they were not counted.
+    pub calls: Calls,
     /// What could not be seen.
     pub losses: BTreeSet<Loss>,
 }

@@ -14,13 +14,13 @@ mod signals;
 pub mod stop_policy;
 mod witness;
 
-use crate::recorder::RecorderThread;
 use crate::recorder::journal::Journal;
 use crate::recorder::spool::Spool;
+use crate::recorder::{RecorderHandle, RecorderThread};
 use crate::recording::{Context, Original, Recording};
 use crate::sys;
 use crate::tracer::engine::{Choice, Wish};
-use crate::tracer::launch::{Command, LaunchError};
+use crate::tracer::launch::{Command, LaunchError, NotRun};
 use crate::tracer::stop::End;
 use crate::tracer::visitors;
 use control::{About, Control, PackNow};
@@ -59,6 +59,8 @@ pub struct Request {
     pub originals: Vec<Original>,
     /// Writes the outputs from what was seen so far, while the trace goes on.
     pub pack: PackNow,
+    /// What is to be begun together with the trace.
+    pub meanwhile: Option<Meanwhile>,
     /// Which files that makes, for those who ask.
     pub outputs: Vec<PathBuf>,
     /// Where what is asked for and is not there is written down.
@@ -66,6 +68,9 @@ pub struct Request {
     /// Inherited descriptors that it needs.
     pub kept: BTreeSet<RawFd>,
 }
+
+/// Begins something that goes on while the trace does, on a thread of its own.
+pub type Meanwhile = Box<dyn FnOnce(RecorderHandle, visitors::Hush) + Send>;
 
 /// How a command is traced.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,6 +81,8 @@ pub struct Manner {
     pub allow_io_uring: bool,
     /// Set-user-ID programs and file capabilities have their effect, if need be untraced.
     pub keep_setuid: bool,
+    /// All system calls are counted, which needs their stops.
+    pub count_calls: bool,
 }
 
 /// A finished trace.
@@ -99,6 +106,9 @@ pub enum SuperviseError {
     /// The command could not be started as a tracee.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// The command could not take on its user.
+    #[error("the user and group IDs cannot be set: {}", .0.desc())]
+    User(Errno),
     /// execve(2) of the command failed.
     #[error("{}", .0.desc())]
     Exec(Errno),
@@ -108,6 +118,15 @@ pub enum SuperviseError {
     /// ptrace(2) or waitpid(2) failed in a way that no rule explains.
     #[error("tracing failed: {0}")]
     Trace(Errno),
+}
+
+impl From<NotRun> for SuperviseError {
+    fn from(not_run: NotRun) -> Self {
+        match not_run {
+            NotRun::User(errno) => Self::User(errno),
+            NotRun::Exec(errno) => Self::Exec(errno),
+        }
+    }
 }
 
 /// Runs the command to its end under trace. Call it before another thread is started.
@@ -131,13 +150,18 @@ pub fn supervise(request: Request) -> Result<Traced, SuperviseError> {
         recorder: recorder.handle(),
         originals: originals.clone(),
         engine: choice.engine,
+        counts_calls: choice.counts_calls,
         argv,
         main: started.pid(),
         stopped_by: std::process::id() as sys::Tid,
+        hurry: Arc::clone(&request.hurry),
         outputs: request.outputs,
         pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
         greet: Box::new(move |pid| announced.announce(pid)),
     });
+    if let Some(meanwhile) = request.meanwhile {
+        meanwhile(recorder.handle(), hush.clone());
+    }
     let end = started.follow(
         (request.stop_timeout, Some(request.hurry)),
         (request.visitors, (hush, colleagues)),

@@ -15,6 +15,7 @@ pub mod tracees;
 pub mod visible;
 pub mod visitors;
 
+mod census;
 mod credentials;
 mod holdings;
 mod namespaces;

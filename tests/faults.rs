@@ -1,17 +1,15 @@
-//! Killed, starved and betrayed at any moment: a clear line and status, no file with its final
-//! name that is not complete, and a journal that gives what was recorded.
+//! Starved and betrayed: a clear line and status, no file with its final name that is not complete,
+//! and a journal that gives what was recorded.
 
 mod leavings;
 mod tarballs;
 
 use leavings::{MICROPACKER, assert_one_line, home, read_journal, recovered, stderr};
-use micropacker::event::Event;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 use tarballs::contents;
 use tempfile::TempDir;
 
@@ -20,119 +18,6 @@ fn shell(script: &str) -> Command {
     command.args(["-c", script]).stdin(Stdio::null());
     command.env("MP", MICROPACKER);
     command
-}
-
-/// Files to be used, of which each holds its number, and a script that uses them.
-struct Workload {
-    /// Lives as long as it is used.
-    _tree: TempDir,
-    script: String,
-}
-
-impl Workload {
-    fn new(files: usize, bytes: usize) -> Self {
-        let tree = home();
-        for number in 0..files {
-            let text = number.to_string().repeat(bytes);
-            fs::write(tree.path().join(number.to_string()), text).expect("written");
-        }
-        let script = format!(
-            "cd {}; for f in *; do : < $f; done; :",
-            tree.path().display()
-        );
-        Self {
-            _tree: tree,
-            script,
-        }
-    }
-
-    fn trace(&self, home: &Path) -> Command {
-        let mut command = Command::new(MICROPACKER);
-        command
-            .arg("-o")
-            .arg(home.join("rootfs.tar"))
-            .arg("--artifacts");
-        command.arg(home.join("artifacts"));
-        command.args(["--", "sh", "-c", &self.script]);
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
-        command
-    }
-}
-
-/// xorshift64: the moments of a run that failed can be had again by FAULT_SEED.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let given = std::env::var("FAULT_SEED").ok();
-        let seed = given.and_then(|text| text.parse().ok()).unwrap_or_else(|| {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-            now.expect("after 1970").as_nanos() as u64 | 1
-        });
-        eprintln!("FAULT_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, limit: Duration) -> Duration {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        limit.mul_f64((self.0 >> 11) as f64 / (1u64 << 53) as f64)
-    }
-}
-
-#[test]
-fn killed_at_any_moment_what_was_recorded_is_packed() {
-    let work = Workload::new(150, 3000);
-    let untouched = home();
-    let began = Instant::now();
-    let output = work.trace(untouched.path()).output().expect("started");
-    let whole_time = began.elapsed();
-    assert!(output.status.success(), "{}", stderr(&output));
-    let whole = contents(&untouched.path().join("rootfs.tar"), untouched.path());
-    let mut random = Random::new();
-    let (mut recoveries, mut ends) = (0, 0);
-    for _ in 0..50 {
-        let home = home();
-        let moment = random.below(whole_time);
-        let mut child: Child = work.trace(home.path()).spawn().expect("started");
-        std::thread::sleep(moment);
-        child.kill().expect("killed");
-        child.wait().expect("ended");
-        let tarball = home.path().join("rootfs.tar");
-        if tarball.exists() {
-            assert_eq!(contents(&tarball, home.path()), whole, "after {moment:?}");
-        }
-        let journal = home.path().join("rootfs.tar.journal");
-        // It may not have begun, or have come to its end.
-        if !journal.exists() || fs::metadata(&journal).expect("there").len() == 0 {
-            continue;
-        }
-        recoveries += 1;
-        let again = recovered(&journal, home.path());
-        for (path, entry) in &again {
-            assert_eq!(whole.get(path), Some(entry), "{path:?} after {moment:?}");
-        }
-        let (read, events) = read_journal(&journal);
-        assert!(read.damaged.is_empty() && read.unknown.is_empty());
-        for event in events {
-            let Event::Used { place, .. } = event else {
-                continue;
-            };
-            let path = PathBuf::from(place.path.as_path().strip_prefix("/").expect("absolute"));
-            let expected = whole.contains_key(&path);
-            assert!(
-                again.contains_key(&path) || !expected,
-                "{path:?} after {moment:?}"
-            );
-        }
-        if read.status.is_some() {
-            ends += 1;
-            assert_eq!(again, whole, "after {moment:?}");
-        }
-    }
-    eprintln!("{recoveries} recoveries, {ends} of whole runs");
-    assert!(recoveries > 0);
 }
 
 #[test]
@@ -268,17 +153,4 @@ fn a_file_that_vanishes_while_it_is_packed_is_named() {
     let relative = |path: &Path| path.strip_prefix("/").expect("absolute").to_owned();
     assert!(again.contains_key(&relative(&tree.path().join("big"))));
     assert!(!again.contains_key(&relative(&later)));
-}
-
-#[test]
-fn a_trace_that_is_killed_takes_the_application_along() {
-    let home = home();
-    let output = Command::new(MICROPACKER)
-        .arg("-o")
-        .arg(home.path().join("rootfs.tar"))
-        .args(["--", "sh", "-c", "kill -9 $PPID; sleep 3600"])
-        .output()
-        .expect("started");
-    // It would not have ended by now otherwise: its standard error is ours.
-    assert_eq!(output.status.signal(), Some(9));
 }

@@ -131,3 +131,68 @@ fn the_images_own_command_is_traced_and_the_runs_variables_stay_out() {
     assert!(dockerfile.contains("HEALTHCHECK --retries=2 CMD [\"true\"]"));
     assert!(dockerfile.contains("EXPOSE 80/tcp"));
 }
+
+/// What the tools print of one image, as they printed it.
+#[test]
+fn what_each_tool_tells_of_an_image_is_taken_over() {
+    use micropacker::pack::{Health, ImageConfig, parse_image_config};
+    let read = |text: &str| parse_image_config(text.as_bytes()).expect("an image");
+    let docker = read(include_str!("inspected/docker-20.10.json"));
+    let health = Health {
+        test: ["CMD-SHELL", "test -e /x && true"]
+            .map(str::to_owned)
+            .into(),
+        interval: 90_000_000_000,
+        timeout: 2_000_000_000,
+        start_period: 5_000_000_000,
+        retries: 4,
+        ..Health::default()
+    };
+    assert_eq!(docker.health.as_ref(), Some(&health));
+    assert_eq!(docker.shell, ["/bin/bash", "-c"]);
+    assert_eq!(docker.on_build, ["RUN echo built", "COPY . /src"]);
+    assert_eq!(docker.user.as_deref(), Some("app:www"));
+    assert_eq!(docker.stop_signal.as_deref(), Some("SIGQUIT"));
+    assert_eq!(docker.cmd[2], b"echo \"shell form\"");
+    assert_eq!((docker.exposed_ports.len(), docker.volumes.len()), (2, 1));
+
+    let raw = read(include_str!("inspected/skopeo-config-raw.json"));
+    assert_eq!(raw, docker);
+    // These two have no words for what OCI does not know.
+    let without_builders = ImageConfig {
+        shell: Vec::new(),
+        on_build: Vec::new(),
+        ..docker
+    };
+    let podman = read(include_str!("inspected/podman-4.3.json"));
+    assert_eq!(podman, without_builders);
+    let skopeo = read(include_str!("inspected/skopeo-config.json"));
+    assert_eq!(
+        skopeo,
+        ImageConfig {
+            health: None,
+            ..without_builders
+        }
+    );
+}
+
+#[test]
+fn a_compressed_image_is_smaller_and_has_the_same_id() {
+    let place = place();
+    let configs = ["none", "gzip", "zstd"].map(|compression| {
+        let name = format!("{compression}.tar");
+        for name in [&name, "again.tar"] {
+            micropacker()
+                .current_dir(&place)
+                .args(["image", "--image-config", "inspect.json", "-o", name])
+                .args(["--compress", compression])
+                .assert()
+                .success();
+        }
+        let read = |name: &str| fs::read(place.path().join(name)).expect("an image");
+        assert!(read(&name) == read("again.tar"), "{compression}");
+        configuration(&place.path().join(name))
+    });
+    assert_eq!(configs[0], configs[1]);
+    assert_eq!(configs[0], configs[2]);
+}

@@ -4,6 +4,7 @@ use micropacker::image_fs::{FileKind, ImageFs, MemFs, Meta, ReadAt};
 use micropacker::image_path::ImagePath;
 use micropacker::manifest::{Entry, Manifest, Reason, Source};
 use micropacker::pack::write_layer;
+use micropacker::resolve::{Options, from_list, resolve};
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -28,22 +29,16 @@ const DIRECTORIES: usize = 200;
 const FILES_IN_EACH: usize = 1000;
 
 #[test]
-fn two_hundred_thousand_files_are_packed_and_listed() {
-    let mut fs = MemFs::new();
-    let mut files = Vec::new();
+fn two_hundred_thousand_files_are_resolved_packed_and_listed() {
+    let (mut fs, mut list) = (MemFs::new(), String::new());
     for number in 0..DIRECTORIES * FILES_IN_EACH {
         let file = format!("/data/{}/{number}", number / FILES_IN_EACH);
         fs = fs.file(&file, "x");
-        files.push(path(&file));
+        list.push_str(&file);
+        list.push('\n');
     }
-    let mut manifest = Manifest::default();
-    for file in files {
-        let mut here = Some(file);
-        while let Some(path) = here.filter(|path| !manifest.entries.contains_key(path)) {
-            here = path.parent();
-            insert(&mut manifest, &fs, path);
-        }
-    }
+    let (recording, _) = from_list(&fs, list.as_bytes(), b"", &ImagePath::root());
+    let manifest = resolve(&fs, &recording, &Options::default());
 
     let mut lister = Command::new("tar")
         .args(["--list", "--file", "-"])
@@ -68,8 +63,8 @@ fn two_hundred_thousand_files_are_packed_and_listed() {
         DIRECTORIES * FILES_IN_EACH
     );
     assert!(lister.wait().expect("ended").success());
-    // With the root and /data.
-    let expected = DIRECTORIES * FILES_IN_EACH + DIRECTORIES + 2;
+    // With the root, /data, /tmp, /var and /var/tmp.
+    let expected = DIRECTORIES * FILES_IN_EACH + DIRECTORIES + 5;
     assert_eq!(summary.entries as usize, expected);
 }
 

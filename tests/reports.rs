@@ -142,6 +142,41 @@ fn a_run_tells_entries_packages_and_reasons_and_its_report_packs_the_same_image(
 }
 
 #[test]
+fn explain_names_those_who_started_the_process_that_used_a_file() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let script = "sh -c 'cat /etc/hostname; :' >/dev/null; :";
+    let arguments = [
+        "-o",
+        "r.tar",
+        "--artifacts",
+        "out",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ];
+    succeed(&arguments, home.path());
+    let explained = micropacker(
+        &["explain", "out/report.json", "/etc/hostname"],
+        home.path(),
+    );
+    let text = String::from_utf8_lossy(&explained.stdout).into_owned();
+    let started: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("started by /"))
+        .collect();
+    assert_eq!(started.len(), 2, "{text}");
+    assert!(
+        text.contains("first by /") && text.contains("cat ("),
+        "{text}"
+    );
+    let report = json(&home.path().join("out/report.json"));
+    let processes = report["recording"]["processes"].as_array().expect("a list");
+    let first = processes.iter().filter(|one| one["parent"] == Value::Null);
+    assert_eq!(first.count(), 1, "{processes:?}");
+}
+
+#[test]
 fn reports_and_lists_are_packed_together() {
     let home = image();
     let tool = pack(home.path(), &["tool.txt"], "tool");

@@ -12,6 +12,7 @@ use std::process::Command;
 /// before it, so no two can use each other.
 const ROOMS: &[(&str, &[&str])] = &[
     // The words that all rooms share.
+    ("accounts", &[]),
     ("exit", &[]),
     ("byte_string", &[]),
     ("image_path", &["byte_string"]),
@@ -126,12 +127,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // The command line.
     ("cli", &[]),
-    ("logging", &[]),
+    ("logging", &["sys"]),
     (
         "command",
         &[
             "cli",
             "logging",
+            "accounts",
             "exit",
             "build",
             "supervisor",

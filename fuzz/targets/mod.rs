@@ -1,20 +1,25 @@
 //! What is fuzzed: each parser of bytes that others wrote. cargo-fuzz runs these functions, and
 //! so does `cargo test` (tests/fuzz_smoke.rs), over the seeds and simple changes of them.
 //!
-//! A new target is a file here with `pub fn run(data: &[u8])`, a line in [`TARGETS`], a `[[bin]]`
-//! in Cargo.toml, and a seed or two in `seeds/NAME`.
+//! A new target is a file here with `pub fn run(data: &[u8])`, a line in [`TARGETS`], and a seed or
+//! two in `seeds/NAME`.
 
 mod control;
 mod elf;
 mod event;
 mod file_list;
 mod image_config;
+mod java;
+mod journal;
+mod language;
 mod ld_so_cache;
 mod ld_so_conf;
 mod mountinfo;
 mod packages;
 mod patterns;
 mod proc_status;
+mod report;
+mod rpm;
 mod script;
 mod tarball;
 
@@ -34,23 +39,28 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("event", event::run),
     ("file_list", file_list::run),
     ("image_config", image_config::run),
+    ("java", java::run),
+    ("journal", journal::run),
+    ("language", language::run),
     ("ld_so_cache", ld_so_cache::run),
     ("ld_so_conf", ld_so_conf::run),
     ("mountinfo", mountinfo::run),
     ("packages", packages::run),
     ("patterns", patterns::run),
     ("proc_status", proc_status::run),
+    ("report", report::run),
+    ("rpm", rpm::run),
     ("script", script::run),
     ("tarball", tarball::run),
 ];
 
-/// Runs one target.
+/// The target of this name.
 ///
 /// # Panics
-/// When a rule is broken, or there is no such target.
-pub fn run(name: &str, data: &[u8]) {
+/// When there is none.
+pub fn named(name: &str) -> Target {
     let found = TARGETS.iter().find(|(known, _)| *known == name);
-    found.expect("a target of this name").1(data);
+    found.expect("a target of this name").1
 }
 
 /// A small program that glibc's loader starts.

@@ -1,9 +1,11 @@
-// timeit FILE COMMAND…: writes to FILE how many nanoseconds COMMAND took, and ends as it did.
+// timeit FILE COMMAND…: writes to FILE how many nanoseconds COMMAND took and how many KiB of memory it, or one of
+// those it waited for, had at most; ends as it did.
 // It runs inside the tracer, so that what the tracer does after its command has ended is not counted.
 #include <stdint.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@ static int64_t now(void)
 int main(int argc, char **argv)
 {
 	int status;
+	struct rusage usage;
 	if (argc < 3)
 		return 2;
 	int64_t start = now();
@@ -27,13 +30,13 @@ int main(int argc, char **argv)
 		perror(argv[2]);
 		_exit(127);
 	}
-	if (child < 0 || waitpid(child, &status, 0) != child) {
+	if (child < 0 || wait4(child, &status, 0, &usage) != child) {
 		perror("timeit");
 		return 1;
 	}
 	int64_t taken = now() - start;
 	FILE *file = fopen(argv[1], "w");
-	if (!file || fprintf(file, "%" PRId64 "\n", taken) < 0 || fclose(file) != 0) {
+	if (!file || fprintf(file, "%" PRId64 " %ld\n", taken, usage.ru_maxrss) < 0 || fclose(file) != 0) {
 		perror(argv[1]);
 		return 1;
 	}

@@ -35,7 +35,7 @@ configure() {
       ;;
     host-user)
       containers=none
-      { [ "$port" = none ] && [ -n "$user" ]; } || skip 'it is no batch job of an ordinary user'
+      { [ "$port" = none ] && [ "$ends" = itself ] && [ -n "$user" ]; } || skip 'it is no batch job of an ordinary user'
       ;;
     *) die "no such configuration: '$2'" ;;
   esac

@@ -8,7 +8,7 @@
 #   port=N             where it answers; ends=stopped (by docker stop), ends=killed (by docker kill) or ends=itself
 #   patience=SECONDS   how long docker stop waits before it kills
 #   status=N           the exit status it ends with
-#   tracing=(…)        options of micropacker for it
+#   tracing=(…)        options of micropacker for it, and traced_options=(…) of its container
 #   absent=(…)         paths that the micro image must not have
 #   user=UID:GID       an ordinary user as whom it works too
 #   capless=yes        it works as root without any capability
@@ -23,15 +23,18 @@
 # and defines
 #   build TREE         puts its own files into the image's tree
 #   exercise           uses the service from outside; what it prints must be the same every time
+#   prepare_traced IMAGE          optional: what the traced run finds in $out
 #   compare_traced CONFIGURATION  optional: more that must be true of its traced run against the original
-#   further_checks     optional: more to be done with its outputs, in $out, in the configuration 'plain'
+#   further_checks     optional: more to be done with its outputs, in $out, in the configurations checked_in (default: plain)
 
 step() { echo "$1" >"$directory/step"; }
 
 # load_case NAME: its settings and functions.
 load_case() {
-  packages=() changes=() docker_options=() absent=() writable=() explained=() gains=() gains_in=() tracing=()
+  packages=() changes=() docker_options=() absent=() writable=() explained=() gains=() gains_in=() tracing=() traced_options=()
   port=8080 ends=stopped patience=60 status=0 user='' capless=no read_only=yes from_scratch=no plainly=yes
+  checked_in=(plain)
+  prepare_traced() { :; }
   compare_traced() { :; }
   further_checks() { :; }
   # shellcheck source=/dev/null
@@ -102,7 +105,7 @@ run_case() {
   if [ "$containers" = none ]; then run_on_host "$1" "$2"; else run_in_containers "$1" "$2"; fi
   step 'what is shipped'
   none_missing "$2"
-  [ "$2" != plain ] || further_checks
+  [[ " ${checked_in[*]} " != *" $2 "* ]] || further_checks
 }
 
 run_in_containers() {
@@ -119,7 +122,8 @@ run_in_containers() {
   [ -s "$directory/original.answers" ] || { echo 'the case shows nothing' >&2; return 1; }
 
   step 'traced'
-  start_container "$original" "${options[@]}" \
+  prepare_traced "$original"
+  start_container "$original" "${options[@]}" "${traced_options[@]}" \
     --volume "$work/micropacker:/micropacker:ro" --volume "$out:/out" --entrypoint /micropacker \
     -- --verbose --output /out/rootfs.tar --artifacts /out "${tracing_options[@]}" "${tracing[@]}" -- "${entrypoint[@]}"
   use_container traced

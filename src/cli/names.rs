@@ -46,6 +46,17 @@ pub enum ProbedName {
     Skip,
 }
 
+/// `--compress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CompressName {
+    /// Not at all
+    None,
+    /// gzip, for every engine and registry
+    Gzip,
+    /// Zstandard: smaller and faster, for Docker 23.0 and newer, podman and containerd
+    Zstd,
+}
+
 /// `--preset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PresetName {

@@ -30,6 +30,8 @@ pub struct Traced {
     pub engine: Option<String>,
     /// From the start of the command.
     pub lasted: Option<Duration>,
+    /// Whether somebody waits for the outputs and nothing else: a terminal shows how far they are.
+    pub is_awaited: bool,
 }
 
 /// What the artifacts tell of.

@@ -4,8 +4,8 @@ use super::start::{Startable, manner};
 use super::{Failure, start_logging};
 use crate::cli::ExecArgs;
 use crate::exit;
-use crate::supervisor;
 use crate::supervisor::control::{Connection, Session};
+use crate::supervisor::{self, Manner};
 use crate::tracer::launch;
 use anyhow::{Context, Result};
 use std::os::unix::ffi::OsStrExt;
@@ -33,7 +33,11 @@ pub fn run(args: &ExecArgs) -> Result<ExitCode> {
         .collect();
     let session = Session::join(connection, &argv)
         .map_err(|refusal| Failure::new(refusal.status, refusal))?;
-    let end = supervisor::join(&startable.command, manner(&args.engine), session)
+    let manner = Manner {
+        count_calls: session.counts_calls(),
+        ..manner(&args.engine)
+    };
+    let end = supervisor::join(&startable.command, manner, session)
         .map_err(|error| startable.failure(&error))?;
     Ok(ExitCode::from(end.exit_status()))
 }

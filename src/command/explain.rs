@@ -75,6 +75,19 @@ fn print(explanation: &Explanation, out: &mut dyn Write) -> std::io::Result<()> 
             _ => writeln!(out, "{indent}{}: {reason}", step.path)?,
         }
     }
+    for ancestor in &explanation.started_by {
+        let indent = "  ".repeat(explanation.chain.len() + 1);
+        match &ancestor.program {
+            Some(program) => {
+                writeln!(
+                    out,
+                    "{indent}started by {program} (process {})",
+                    ancestor.pid
+                )?;
+            }
+            None => writeln!(out, "{indent}started by process {}", ancestor.pid)?,
+        }
+    }
     if explanation.other_reasons > 0 {
         writeln!(out, "  and for {} other reasons", explanation.other_reasons)?;
     }

@@ -3,9 +3,12 @@
 
 use super::ship::source_date_epoch;
 use super::{Failure, start_logging};
-use crate::cli::{ImageArgs, ImageOnlyArgs};
+use crate::cli::{CompressName, ImageArgs, ImageOnlyArgs};
 use crate::exit;
-use crate::pack::{ImageConfig, Output, change, parse_image_config, sha256_of, write_image};
+use crate::pack::{
+    Compression, ImageConfig, ImageSpec, Output, change, parse_image_config, sha256_of,
+    write_image, write_image_in_place,
+};
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::process::ExitCode;
@@ -19,6 +22,8 @@ pub struct ImageWish {
     pub text: Option<Vec<u8>>,
     /// What `--change` says.
     pub changes: Vec<String>,
+    /// What `--compress` says.
+    pub compression: Compression,
 }
 
 impl ImageWish {
@@ -38,11 +43,15 @@ impl ImageWish {
             .image_config
             .as_ref()
             .map(|file| file.display().to_string());
-        Self::of(
-            text,
-            args.change.clone(),
-            named.as_deref().unwrap_or_default(),
-        )
+        let named = named.as_deref().unwrap_or_default();
+        Ok(Self {
+            compression: match args.compress {
+                CompressName::None => Compression::None,
+                CompressName::Gzip => Compression::Gzip,
+                CompressName::Zstd => Compression::Zstd,
+            },
+            ..Self::of(text, args.change.clone(), named)?
+        })
     }
 
     /// Of a configuration's text, which is `named` so, and instructions.
@@ -58,6 +67,7 @@ impl ImageWish {
             original,
             text,
             changes,
+            compression: Compression::None,
         };
         wish.apply(&mut ImageConfig::default())
             .map_err(|error| Failure::new(exit::USAGE, error))?;
@@ -97,14 +107,16 @@ pub fn run(args: &ImageOnlyArgs) -> Result<ExitCode> {
         .map_err(|error| Failure::new(exit::USAGE, format!("cannot read {shown}: {error}")))?;
     let sha256 = sha256_of(&mut tarball).with_context(|| format!("cannot read {shown}"))?;
     let mut image = Output::create(&args.output)?;
-    let written = write_image(
-        &mut tarball,
-        sha256,
-        &config,
-        args.tag.as_deref(),
-        source_date_epoch()?,
-        &mut image,
-    )
+    let spec = ImageSpec {
+        config: &config,
+        tag: args.tag.as_deref(),
+        created: source_date_epoch()?,
+        compression: wish.compression,
+    };
+    let written = match image.is_seekable() {
+        true => write_image_in_place(&mut tarball, sha256, &spec, &mut image),
+        false => write_image(&mut tarball, sha256, &spec, &mut image),
+    }
     .with_context(|| format!("cannot make an image of {shown}"))?;
     image.commit()?;
     for loss in &written.losses {

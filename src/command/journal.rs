@@ -1,17 +1,19 @@
 //! The journal as `run` begins it and as `pack` reads it.
 
 use super::Failure;
+use super::profile::ProfileFile;
 use super::select::mount_table;
 use super::ship::Outputs;
 use crate::byte_string::ByteString;
 use crate::event::Event;
 use crate::exit;
-use crate::image_fs::FileTime;
+use crate::image_fs::{FileTime, HostFs};
 use crate::image_path::ImagePath;
 use crate::journal::{
     Contents, FORMAT, Header, Seen, Shape, Start, container_of, looks_like_journal, read,
 };
 use crate::pack::config::sift_secrets;
+use crate::past::settle;
 use crate::recorder::Recorder;
 use crate::recorder::journal::{Journal, Keeper, failure};
 use crate::recording::{Body, Context as RunContext, Original, Recording};
@@ -115,7 +117,7 @@ pub struct Recovered {
 ///
 /// # Errors
 /// Names the first that is none, or cannot be read.
-pub fn recover(files: &[PathBuf]) -> Result<Recovered> {
+pub fn recover(files: &[PathBuf], profile: &ProfileFile) -> Result<Recovered> {
     let mut recovered = Recovered {
         recorder: Recorder::default(),
         header: None,
@@ -129,13 +131,19 @@ pub fn recover(files: &[PathBuf]) -> Result<Recovered> {
         let opened = File::open(file).map_err(|error| failed(&error))?;
         let mut reader = BufReader::with_capacity(1 << 20, opened);
         let is_last = Some(file) == files.last();
+        let mut counted = false;
         let mut take = |seen| match seen {
             Seen::Run => recovered.recorder.begin_run(),
+            Seen::Event(event @ Event::Called { .. }) => {
+                counted = true;
+                recovered.recorder.record(event);
+            }
             Seen::Event(event) if is_last => recovered.recorder.record(event),
             Seen::Event(event) => recovered.recorder.record(without_copies(event)),
         };
         let contents = read(&mut reader, &mut take).map_err(|error| failed(&error))?;
         tell(file, &contents);
+        profile.require(file, counted)?;
         if let Some(header) = contents.header {
             recovered.own.extend(header.own.iter().cloned());
             recovered.header = Some(header);
@@ -166,21 +174,17 @@ fn forget_copy(original: &mut Original, why: &str) {
 pub fn apply_to_files(
     recording: &mut Recording,
     header: &Header,
+    journal: &Path,
     root: &Path,
 ) -> (PathBuf, Option<FileTime>) {
     let here = mount_table().ok().and_then(|table| container_of(&table));
     let is_here = root == Path::new("/") && here == header.container;
-    if root == Path::new("/") && !is_here {
-        // Another container of the image: nothing has been changed there.
-        recording.originals.clear();
-        recording.moved.clear();
-    }
+    let directory = copies(header, journal);
     if !is_here {
         recording.context.began = None;
+        let has_copy = |file: u64| directory.join(file.to_string()).exists();
+        settle(recording, &HostFs::new(root), &has_copy);
     }
-    let directory = header.originals.as_ref();
-    let directory = directory.map(|ByteString(bytes)| PathBuf::from(OsStr::from_bytes(bytes)));
-    let directory = directory.unwrap_or_default();
     if !directory.is_dir() {
         let why = format!("its copy in {} is not there", directory.display());
         for original in recording.originals.values_mut() {
@@ -188,6 +192,16 @@ pub fn apply_to_files(
         }
     }
     (directory, header.started.filter(|_| is_here))
+}
+
+/// Where the copies of changed files are: beside the journal, which may have been brought here
+/// from elsewhere, or where they were made.
+fn copies(header: &Header, journal: &Path) -> PathBuf {
+    let made = header.originals.as_ref();
+    let made = made.map(|ByteString(bytes)| PathBuf::from(OsStr::from_bytes(bytes)));
+    let made = made.unwrap_or_default();
+    let beside = made.file_name().map(|name| journal.with_file_name(name));
+    beside.filter(|beside| beside.is_dir()).unwrap_or(made)
 }
 
 /// Whether an input of `pack` is a journal.
@@ -286,6 +300,7 @@ mod tests {
     #[test]
     fn the_journal_lies_beside_a_regular_output_only() {
         let outputs = |rootfs: &str| Outputs {
+            ahead: Default::default(),
             rootfs: rootfs.into(),
             artifacts: None,
             tag: None,

@@ -3,9 +3,11 @@
 use super::artifacts::Traced;
 use super::image::ImageWish;
 use super::journal::{Recovered, apply_to_files, is_journal, recover};
-use super::select::{merged, mounts, options, shape};
+use super::profile::ProfileFile;
+use super::select::{compression, merged, mounts, name_of, options, shape};
 use super::ship::{Outputs, ship, tell_secrets, write_whole};
 use super::summary::tell_summary;
+use super::user::include_tables;
 use super::{Failure, current_directory, one_line, start_logging, variable};
 use crate::byte_string::ByteString;
 use crate::cli::PackArgs;
@@ -38,22 +40,29 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     }
     let (found, lists): (Vec<_>, Vec<_>) =
         args.input.iter().cloned().partition(|it| is_journal(it));
+    let profile = ProfileFile::new(args.profile.seccomp_profile.as_deref())?;
     let journals = [args.journal.clone(), found].concat();
     let Recovered {
         recorder,
         header,
         own,
-    } = recover(&journals)?;
-    let now = shape(&args.select, &[], args.tag.as_deref()).map_err(usage)?;
+    } = recover(&journals, &profile)?;
+    let now = Shape {
+        compress: name_of(args.image.compress),
+        ..shape(&args.select, &[], args.tag.as_deref()).map_err(usage)?
+    };
     let then = header.as_ref().map(|header| header.shape.clone());
-    let shape = merged(then.unwrap_or_default(), now);
+    let mut shape = merged(then.unwrap_or_default(), now);
+    let image = image_wish(args, &shape)?;
+    include_tables(&mut shape, &image, &args.root);
     let outputs = Outputs {
         rootfs: args.output.clone(),
         artifacts: args.artifacts.clone(),
         tag: shape.tag.clone(),
         keep_env: shape.keep_env.clone(),
         hurry: Arc::default(),
-        image: image_wish(args, &shape)?,
+        ahead: Default::default(),
+        image,
     };
     // What was mounted while it was traced, not what is mounted now.
     let mounts = match &header {
@@ -71,25 +80,29 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     let fs = HostFs::new(&args.root);
     let mut recording = recorder.finish();
     let mut directory = PathBuf::new();
-    if let Some(header) = &header {
+    if let (Some(header), Some(journal)) = (&header, journals.last()) {
         recording.context = header.command.context();
         tell_secrets(&header.command.secrets);
-        (directory, options.started) = apply_to_files(&mut recording, header, &args.root);
+        (directory, options.started) = apply_to_files(&mut recording, header, journal, &args.root);
         options
             .own
             .extend(ImagePath::new(directory.as_os_str().as_bytes()));
     }
     let mut has_lists = false;
     for list in &lists {
-        has_lists |= add_list(&fs, list, &args.root, &mut recording)?;
+        has_lists |= add_list(&fs, list, &args.root, &profile, &mut recording)?;
     }
     if has_lists || args.elf != crate::cli::DEFAULT_ELF {
         add_elf_interpreter(&fs, args, &mut recording)?;
     }
-    let traced = Traced::default();
+    let traced = Traced {
+        is_awaited: true,
+        ..Traced::default()
+    };
     let saved = HostFs::new(&directory);
     let before = Before::new(&fs, &saved, &recording);
-    let shipped = ship(&before, &args.root, &recording, options, &outputs, &traced)?;
+    let mut shipped = ship(&before, &args.root, &recording, options, &outputs, &traced)?;
+    shipped.lost += profile.write(&recording)?;
     if let Some(file) = &args.packages {
         let owners = Owners::load(&fs);
         for problem in owners.problems() {
@@ -108,7 +121,10 @@ fn image_wish(args: &PackArgs, shape: &Shape) -> Result<ImageWish> {
         .text
         .or_else(|| shape.image_config.clone().map(|ByteString(text)| text));
     let changes = [shape.change.clone(), now.changes].concat();
-    ImageWish::of(text, changes, "of the journal")
+    Ok(ImageWish {
+        compression: compression(shape),
+        ..ImageWish::of(text, changes, "of the journal")?
+    })
 }
 
 fn usage(error: anyhow::Error) -> anyhow::Error {
@@ -116,14 +132,22 @@ fn usage(error: anyhow::Error) -> anyhow::Error {
 }
 
 /// Adds what a file names. Whether it is a list: a report knows of each program what it needs.
-fn add_list(fs: &HostFs, list: &Path, root: &Path, recording: &mut Recording) -> Result<bool> {
+fn add_list(
+    fs: &HostFs,
+    list: &Path,
+    root: &Path,
+    profile: &ProfileFile,
+    recording: &mut Recording,
+) -> Result<bool> {
     let text = read_input(list)?;
     if Report::is_one(&text) {
         let report = Report::read(&text)
             .map_err(|error| Failure::new(exit::USAGE, format!("{}: {error}", list.display())))?;
+        profile.require(list, !report.recording.calls.is_empty())?;
         report.add_to(recording);
         return Ok(false);
     }
+    profile.require(list, false)?;
     let cwd = if root == Path::new("/") {
         current_directory()?
     } else {

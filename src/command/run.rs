@@ -1,31 +1,39 @@
 //! `micropacker run`: trace, resolve, pack.
 
+mod ahead;
+mod interruptible;
+mod saved;
+
 use super::artifacts::Traced as Facts;
 use super::image::ImageWish;
 use super::journal::{begin, header, remedy};
-use super::select::{mounts, options, shape};
+use super::profile::ProfileFile;
+use super::select::{mounts, name_of, options, shape};
 use super::ship::{Outputs, Shipped, ship};
 use super::start::{Startable, environment, manner};
 use super::summary::{summary, tell_summary};
+use super::user::{User, include_tables};
 use super::{Failure, current_directory, one_line, start_logging};
 use crate::byte_string::ByteString;
 use crate::cli::{RunArgs, VisitorsName};
 use crate::exit;
-use crate::image_fs::{FileTime, HostFs};
+use crate::image_fs::{FileTime, HostFs, ImageFs};
 use crate::image_path::ImagePath;
 use crate::journal::{Header, Shape};
 use crate::past::Before;
 use crate::recorder::journal::{Journal, Keeper};
 use crate::recorder::spool::{self, Spool};
 use crate::recording::{Context as RunContext, Level, Original, Recording};
-use crate::resolve::{Options, may_ship};
+use crate::resolve::Options;
 use crate::supervisor::control::PackNow;
 use crate::supervisor::control::protocol::Packed;
 use crate::supervisor::{
-    Missing, Request, SuperviseError, Traced, end_like, supervise, supervise_inverted,
+    Manner, Missing, Request, SuperviseError, Traced, end_like, supervise, supervise_inverted,
 };
 use crate::tracer::visitors;
+use ahead::PackingAhead;
 use anyhow::{Result, bail};
+use saved::{place_of_originals, spool_for};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -36,9 +44,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// Runs the command to its end and writes the outputs. Gives the application's exit status.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     start_logging(&args.log);
-    let image = ImageWish::new(&args.image)?;
+    let image = ImageWish::new(&args.image.image)?;
     let command = command_of(args, &image);
-    let Some(startable) = Startable::find(&command)? else {
+    let Some(mut startable) = Startable::find(&command)? else {
         return Err(Failure::new(
             exit::USAGE,
             "no command to trace: give one behind '--', as in 'micropacker -- /entrypoint.sh', or \
@@ -46,12 +54,17 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         )
         .into());
     };
-    let context = context(&command)?;
-    let shape = Shape {
+    let mut context = context(&command)?;
+    if let Some(user) = User::settle(args.image.user.as_deref(), &image)? {
+        user.prepare(&mut startable, &mut context)?;
+    }
+    let mut shape = Shape {
         image_config: image.text.clone().map(ByteString),
         change: image.changes.clone(),
+        compress: name_of(args.image.image.compress),
         ..shape(&args.select, &args.keep_env, args.tag.as_deref()).map_err(usage)?
     };
+    include_tables(&mut shape, &image, Path::new("/"));
     let (packer, originals, journal) = Packer::new(args, image, &context, shape)?;
     let packer = Arc::new(packer);
     let mut kept = packer.outputs.descriptors();
@@ -62,7 +75,10 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         command: startable.command.clone(),
         context,
         journal,
-        manner: manner(&args.engine),
+        manner: Manner {
+            count_calls: packer.profile.path().is_some(),
+            ..manner(&args.engine)
+        },
         visitors: match args.visitors {
             VisitorsName::Auto => visitors::Wish::Auto,
             VisitorsName::Full => visitors::Wish::Full,
@@ -73,6 +89,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         spool: Arc::clone(&packer.spool),
         originals,
         pack: pack_now(&packer),
+        meanwhile: args.pack_ahead.then(|| packer.meanwhile()),
         outputs: packer.absolute_outputs(),
         kept,
     };
@@ -112,6 +129,9 @@ fn conclude(args: &RunArgs, packer: &Packer, traced: &Traced) -> Result<()> {
         traced.recording.created.len(),
         losses.map(|loss| loss.count).sum::<u64>()
     );
+    if let Some(ahead) = packer.ahead.finish() {
+        packer.outputs.go_on_from(ahead);
+    }
     let facts = packer.traced(Some(traced.choice.engine.to_string()));
     let packed = packer.pack(&traced.recording, &facts);
     packer.discard_originals(packed.is_ok());
@@ -151,6 +171,7 @@ fn usage(error: anyhow::Error) -> anyhow::Error {
 /// Writes the outputs, as often as it is asked to.
 struct Packer {
     outputs: Outputs,
+    profile: ProfileFile,
     options: Options,
     /// When the command was about to be started.
     start: Instant,
@@ -158,6 +179,8 @@ struct Packer {
     spool: Arc<Mutex<Spool>>,
     /// The journal, until it is decided what becomes of it.
     keeper: Mutex<Option<Keeper>>,
+    /// What is packed while the application runs.
+    ahead: PackingAhead,
     /// Whose turn it is: the temporary files have the same names each time.
     turn: Mutex<()>,
 }
@@ -178,8 +201,10 @@ impl Packer {
             tag: args.tag.clone(),
             keep_env: args.keep_env.clone(),
             hurry: Arc::default(),
+            ahead: Mutex::default(),
             image,
         };
+        let profile = ProfileFile::new(args.profile.seccomp_profile.as_deref())?;
         let place = place_of_originals(&outputs);
         let mut spool = spool_for(args, &outputs, &options, &place);
         let directories = outputs.directories().into_iter();
@@ -194,19 +219,23 @@ impl Packer {
         }
         let ours: Vec<PathBuf> = keeper.iter().map(|it| it.path().to_owned()).collect();
         options.own = outputs.own(Path::new("/"), &ours);
+        options.own.extend(profile.own());
         let packer = Self {
             spool: Arc::new(Mutex::new(spool)),
             outputs,
+            profile,
             options,
             keeper: Mutex::new(keeper),
             start: Instant::now(),
+            ahead: PackingAhead::default(),
             turn: Mutex::default(),
         };
         Ok((packer, originals, journal))
     }
 
     fn absolute_outputs(&self) -> Vec<PathBuf> {
-        let files = self.outputs.files().into_iter();
+        let profile = self.profile.path().map(Path::to_owned);
+        let files = self.outputs.files().into_iter().chain(profile);
         files
             .map(|file| std::path::absolute(&file).unwrap_or(file))
             .collect()
@@ -214,6 +243,7 @@ impl Packer {
 
     fn traced(&self, engine: Option<String>) -> Facts {
         Facts {
+            is_awaited: engine.is_some(),
             engine,
             lasted: Some(self.start.elapsed()),
         }
@@ -221,21 +251,31 @@ impl Packer {
 
     fn pack(&self, recording: &Recording, traced: &Facts) -> Result<Shipped> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shipped = self.over(recording, |fs, options| {
+            ship(
+                fs,
+                Path::new("/"),
+                recording,
+                options,
+                &self.outputs,
+                traced,
+            )
+        })?;
+        shipped.lost += self.profile.write(recording)?;
+        Ok(shipped)
+    }
+
+    /// Does something over the tree as it was when the trace began.
+    fn over<R>(&self, recording: &Recording, work: impl FnOnce(&dyn ImageFs, Options) -> R) -> R {
         let originals = self.originals().unwrap_or_default();
         let mut options = self.options.clone();
         options
             .own
             .extend(ImagePath::new(originals.as_os_str().as_bytes()));
+        options.own.extend(self.ahead.files());
         let (now, saved) = (HostFs::new("/"), HostFs::new(originals));
         let before = Before::new(&now, &saved, recording);
-        ship(
-            &before,
-            Path::new("/"),
-            recording,
-            options,
-            &self.outputs,
-            traced,
-        )
+        work(&before, options)
     }
 
     fn originals(&self) -> Option<PathBuf> {
@@ -328,31 +368,6 @@ fn pack_now(packer: &Arc<Packer>) -> PackNow {
 fn tell_waiting(traced: &Traced, packer: &Packer, packed: &Result<Shipped>) {
     let outcome = packed.as_ref().map(|shipped| packer.packed(shipped));
     traced.control.tell_outputs(outcome.map_err(one_line));
-}
-
-/// Beside the root file system tarball; where that is a stream, among the temporary files.
-fn place_of_originals(outputs: &Outputs) -> PathBuf {
-    let place = if outputs.rootfs_is_a_file() {
-        let mut name = std::path::absolute(&outputs.rootfs)
-            .unwrap_or_else(|_| outputs.rootfs.clone())
-            .into_os_string();
-        name.push(".originals");
-        name.into()
-    } else {
-        std::env::temp_dir().join(format!("micropacker-{}.originals", std::process::id()))
-    };
-    spool::free_place(&place)
-}
-
-fn spool_for(args: &RunArgs, outputs: &Outputs, options: &Options, place: &Path) -> Spool {
-    let mut own = outputs.own(Path::new("/"), &[]);
-    own.extend(ImagePath::new(place.as_os_str().as_bytes()));
-    let options = Options {
-        own,
-        ..options.clone()
-    };
-    let interest = move |path: &ImagePath, kind| may_ship(&HostFs::new("/"), &options, path, kind);
-    Spool::new(place.to_owned(), args.originals_limit, Box::new(interest))
 }
 
 fn context(command: &[OsString]) -> Result<RunContext> {

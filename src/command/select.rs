@@ -2,10 +2,13 @@
 //! resolver takes them.
 
 use crate::byte_string::ByteString;
-use crate::cli::{ListedName, PackageMetadataName, PresetName, ProbedName, SelectArgs};
+use crate::cli::{
+    CompressName, ListedName, PackageMetadataName, PresetName, ProbedName, SelectArgs,
+};
 use crate::image_path::ImagePath;
 use crate::journal::Shape;
 use crate::mounts::Mounts;
+use crate::pack::Compression;
 use crate::packages::PackageMetadata;
 use crate::resolve::patterns::{Patterns, parse_file};
 use crate::resolve::presets::Preset;
@@ -80,6 +83,16 @@ pub fn merged(then: Shape, now: Shape) -> Shape {
         tag: now.tag.or(then.tag),
         image_config: now.image_config.or(then.image_config),
         change: [then.change, now.change].concat(),
+        compress: choice(then.compress, now.compress, name_of(CompressName::None)),
+    }
+}
+
+/// How the image's layer is compressed.
+pub fn compression(shape: &Shape) -> Compression {
+    match CompressName::from_str(&shape.compress, false) {
+        Ok(CompressName::Gzip) => Compression::Gzip,
+        Ok(CompressName::Zstd) => Compression::Zstd,
+        Ok(CompressName::None) | Err(_) => Compression::None,
     }
 }
 
@@ -159,7 +172,8 @@ pub fn mounts(root: &Path) -> Result<Mounts> {
     Ok(Mounts::parse(&mount_table()?)?)
 }
 
-fn name_of(choice: impl ValueEnum) -> String {
+/// A choice as it is written on the command line and in a journal.
+pub fn name_of(choice: impl ValueEnum) -> String {
     let value = choice.to_possible_value();
     value.map_or_else(String::new, |value| value.get_name().to_owned())
 }

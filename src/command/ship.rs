@@ -1,30 +1,33 @@
 //! Recording to outputs: the part that `run` and `pack` share.
 
 use super::artifacts::{self, Made, Traced, write_tellers};
+use super::attempts::{Attempt, resolve_and_write};
 use super::decided;
 use super::file_list::file_list;
 use super::image::ImageWish;
-use super::told::{tell, tell_changes_of_others, tell_exclusions};
-use crate::image_fs::{FileTime, ImageFs};
+use super::passes::{commit_both, write_files};
+use super::progress::Progress;
+use super::told::{tell, tell_changes_of_others, tell_exclusions, tell_torn};
+pub use super::whole::{source_date_epoch, write_whole};
+use crate::image_fs::ImageFs;
 use crate::image_path::ImagePath;
 use crate::manifest::Manifest;
 use crate::pack::{
-    Digests, ImageConfig, ImageSpec, ImageSummary, LayerSummary, Output, PackError, Written,
-    descriptor_of, dockerfile_with_losses, write_image, write_layer_and_image,
+    Ahead, Digests, ImageConfig, ImageSpec, ImageSummary, LayerSummary, Output, PackError,
+    descriptor_of, dockerfile_with_losses, write_image, write_image_in_place,
 };
 use crate::recording::Recording;
 use crate::report::Inventory;
-use crate::resolve::{Options, resolve};
+use crate::resolve::Options;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Write;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub const IMAGE: &str = "image.tar";
 const DOCKERFILE: &str = "Dockerfile";
@@ -43,6 +46,8 @@ pub struct Outputs {
     pub image: ImageWish,
     /// Whether the disk is not to be waited for any more.
     pub hurry: Arc<AtomicBool>,
+    /// What was written of them already.
+    pub ahead: Mutex<Option<Ahead>>,
 }
 
 /// What was written.
@@ -106,6 +111,18 @@ impl Outputs {
         places.filter_map(|place| descriptor_of(place)).collect()
     }
 
+    /// The image's file, where there is to be one.
+    pub fn image_path(&self) -> Option<PathBuf> {
+        self.artifacts
+            .as_ref()
+            .map(|artifacts| artifacts.join(IMAGE))
+    }
+
+    /// They are not written from the beginning.
+    pub fn go_on_from(&self, ahead: Ahead) {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+    }
+
     /// Whether they can be written more than once: a stream has been read by then.
     pub fn rootfs_is_a_file(&self) -> bool {
         self.rootfs.as_path() != Path::new("-")
@@ -154,7 +171,9 @@ pub fn ship(
         own: [outputs.own(root, &[]), options.own].concat(),
         ..options
     };
-    let manifest = resolve(fs, recording, &options);
+    let progress = Progress::start(recording.uses.len(), traced.is_awaited);
+    let (manifest, written) =
+        resolve_and_write(fs, recording, &options, outputs, &progress, &write);
     tell_exclusions(&manifest);
     let changed = tell_changes_of_others(&manifest, recording, fs);
     decided::mounts(&manifest);
@@ -166,22 +185,10 @@ pub fn ship(
     for hint in &manifest.hints {
         tracing::info!("{hint}");
     }
-    let written = match &outputs.artifacts {
-        Some(artifacts) => write_artifacts(fs, recording, &manifest, outputs, artifacts)?,
-        None => {
-            let mut rootfs = Output::create(&outputs.rootfs)?;
-            let written = write_layer_and_image::<Output>(fs, &manifest, &mut rootfs, None)
-                .map_err(|error| writing(&outputs.rootfs, error))?;
-            rootfs.commit_unless(&outputs.hurry)?;
-            Artifacts {
-                layer: written.layer,
-                digests: Digests::new(),
-                lost: 0,
-            }
-        }
-    };
+    let written = written?;
     let layer = written.layer;
     tell(&layer.losses);
+    tell_torn(&layer);
     if layer.sparse_entries > 0 {
         tracing::warn!(
             "{} holds {} sparse files: load image.tar instead of importing it, since engines \
@@ -191,8 +198,10 @@ pub fn ship(
         );
     }
     let mut inventory = None;
-    let lost = manifest.losses.len() + layer.losses.len() + written.lost + changed;
+    let lost =
+        manifest.losses.len() + layer.losses.len() + layer.changed.len() + written.lost + changed;
     if let Some(artifacts) = &outputs.artifacts {
+        progress.telling();
         let made = Made {
             fs,
             recording,
@@ -212,19 +221,38 @@ pub fn ship(
 }
 
 /// What was written of a layer and its image.
-struct Artifacts {
+pub struct Artifacts {
     layer: LayerSummary,
     digests: Digests,
     /// How many different losses were told.
     lost: usize,
 }
 
-fn write_artifacts(
+/// Writes what the manifest says, by this attempt.
+fn write(
     fs: &dyn ImageFs,
     recording: &Recording,
     manifest: &Manifest,
     outputs: &Outputs,
+    attempt: Attempt,
+) -> Result<Artifacts> {
+    if let Some(artifacts) = &outputs.artifacts {
+        return write_artifacts((fs, recording, manifest), outputs, artifacts, attempt);
+    }
+    let (finished, layer, digests) = write_files(fs, manifest, outputs, None, attempt)?;
+    finished.rootfs.commit_unless(&outputs.hurry)?;
+    Ok(Artifacts {
+        layer,
+        digests,
+        lost: 0,
+    })
+}
+
+fn write_artifacts(
+    (fs, recording, manifest): (&dyn ImageFs, &Recording, &Manifest),
+    outputs: &Outputs,
     artifacts: &Path,
+    attempt: Attempt,
 ) -> Result<Artifacts> {
     let config = image_config(recording, manifest, outputs)?;
     let path = artifacts.join(IMAGE);
@@ -232,24 +260,17 @@ fn write_artifacts(
         config: &config,
         tag: outputs.tag.as_deref(),
         created: source_date_epoch()?,
+        compression: outputs.image.compression,
     };
-    let mut rootfs = Output::create(&outputs.rootfs)?;
-    let mut image = Output::create(&path)?;
-    let one_pass = image.is_seekable().then_some((&mut image, &wish));
-    let Written {
-        layer,
-        digests,
-        image: written,
-    } = write_layer_and_image(fs, manifest, &mut rootfs, one_pass)
-        .map_err(|error| writing(&outputs.rootfs, error))?;
-    let image_summary = match written {
-        Some(written) => {
-            commit_both(rootfs, image, &outputs.hurry)?;
+    let (finished, layer, digests) =
+        write_files(fs, manifest, outputs, Some((&path, &wish)), attempt)?;
+    let image_summary = match finished.image {
+        Some((image, written)) => {
+            commit_both(finished.rootfs, image, &outputs.hurry)?;
             written
         }
         None => {
-            drop(image);
-            rootfs.commit_unless(&outputs.hurry)?;
+            finished.rootfs.commit_unless(&outputs.hurry)?;
             write_image_again(&layer, &wish, outputs, &path)?
         }
     };
@@ -274,19 +295,8 @@ fn write_artifacts(
     })
 }
 
-/// The disk works on both at once.
-fn commit_both(rootfs: Output, image: Output, hurry: &AtomicBool) -> Result<()> {
-    std::thread::scope(|scope| {
-        let other = scope.spawn(|| image.commit_unless(hurry));
-        let committed = rootfs.commit_unless(hurry);
-        match other.join() {
-            Ok(other) => committed.and(other).map_err(anyhow::Error::from),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    })
-}
-
-/// An image whose layer is not the tarball: sparse files are written out in it.
+/// An image whose layer is not the tarball: sparse files are written out in it, or it is compressed
+/// and the tarball was packed ahead.
 fn write_image_again(
     layer: &LayerSummary,
     wish: &ImageSpec,
@@ -297,19 +307,17 @@ fn write_image_again(
         .with_context(|| format!("cannot read {} again", outputs.rootfs.display()))?;
     let mut image = Output::create(path)?;
     let sha256 = layer.sha256;
-    let ImageSpec {
-        config,
-        tag,
-        created,
-    } = *wish;
-    let written = write_image(&mut tarball, sha256, config, tag, created, &mut image)
-        .map_err(|error| writing(path, error))?;
+    let written = match image.is_seekable() {
+        true => write_image_in_place(&mut tarball, sha256, wish, &mut image),
+        false => write_image(&mut tarball, sha256, wish, &mut image),
+    };
+    let written = written.map_err(|error| writing(path, error))?;
     image.commit_unless(&outputs.hurry)?;
     Ok(written)
 }
 
 /// An error of an output's own names it already.
-fn writing(path: &Path, error: PackError) -> anyhow::Error {
+pub fn writing(path: &Path, error: PackError) -> anyhow::Error {
     match error {
         PackError::Output(error) => error.into(),
         error => anyhow::Error::new(error).context(format!("cannot write {}", path.display())),
@@ -361,37 +369,4 @@ fn keep_home_without_passwd(config: &mut ImageConfig, recording: &Recording, man
     if let Some(home) = env.find(|variable| variable.starts_with(b"HOME=")) {
         config.env.push(home.clone());
     }
-}
-
-/// Writes a file that gets its name only when it is complete.
-///
-/// # Errors
-/// Names the file and the remedy.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut output = Output::create(path)?;
-    output
-        .write_all(bytes)
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    output.commit()?;
-    Ok(())
-}
-
-/// <https://reproducible-builds.org/specs/source-date-epoch/>
-///
-/// # Errors
-/// When the variable holds no number.
-pub fn source_date_epoch() -> Result<Option<FileTime>> {
-    let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else {
-        return Ok(None);
-    };
-    let seconds = value
-        .to_str()
-        .and_then(|text| text.parse().ok())
-        .with_context(|| {
-            format!("SOURCE_DATE_EPOCH is {value:?}: give whole seconds since 1970")
-        })?;
-    Ok(Some(FileTime {
-        seconds,
-        nanoseconds: 0,
-    }))
 }

@@ -3,6 +3,7 @@
 
 use super::Failure;
 use super::find::find;
+use super::user::User;
 use crate::cli::{EngineArgs, EngineName};
 use crate::exit;
 use crate::supervisor::Manner;
@@ -11,7 +12,7 @@ use crate::tracer::engine::{Engine, Wish};
 use crate::tracer::launch;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -47,8 +48,25 @@ impl Startable {
                 .iter()
                 .map(|variable| c_string(variable))
                 .collect::<Result<_>>()?,
+            user: None,
         };
         Ok(Some(Self { command, file }))
+    }
+
+    /// Has it run as this user, in this environment.
+    ///
+    /// # Errors
+    /// When a variable holds a NUL byte.
+    pub fn set_user(&mut self, user: &User) -> Result<()> {
+        self.command.user = Some(user.identity.clone());
+        let env = user.env.iter().map(|variable| c_string(variable));
+        self.command.env = env.collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    /// The file that is executed.
+    pub fn file(&self) -> &CStr {
+        &self.command.file
     }
 
     /// Why it did not run to its end.
@@ -60,9 +78,10 @@ impl Startable {
 fn status_of(error: &SuperviseError) -> u8 {
     match error {
         SuperviseError::Exec(Errno::ENOENT) => exit::NOT_FOUND,
-        SuperviseError::Engine(_) | SuperviseError::Launch(_) | SuperviseError::Exec(_) => {
-            exit::CANNOT_RUN
-        }
+        SuperviseError::Engine(_)
+        | SuperviseError::Launch(_)
+        | SuperviseError::User(_)
+        | SuperviseError::Exec(_) => exit::CANNOT_RUN,
         SuperviseError::Resources(_) | SuperviseError::Trace(_) => exit::OUTPUT,
     }
 }
@@ -89,6 +108,7 @@ pub fn manner(args: &EngineArgs) -> Manner {
         wish: wish(args),
         allow_io_uring: args.allow_io_uring,
         keep_setuid: args.keep_setuid,
+        count_calls: false,
     }
 }
 

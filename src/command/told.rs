@@ -1,12 +1,30 @@
 //! What the user is told of a manifest: what stays out, what was lost, and what others changed.
 
+use super::Failure;
+use crate::exit;
 use crate::image_fs::{FileKind, FileTime, ImageFs};
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, Manifest, Source};
+use crate::pack::LayerSummary;
 use crate::recording::{Loss, Recording};
+use anyhow::Result;
 
 /// How many names a line shows.
 const SHOWN: usize = 3;
+
+/// Whether all could be read that the image needs.
+///
+/// # Errors
+/// Names what could not be read since the machine failed.
+pub fn check_failures(manifest: &Manifest) -> Result<()> {
+    if let Some((path, error)) = manifest.failures.first_key_value() {
+        let message = format!(
+            "cannot read {path}: {error}; mend that, or leave it out with --exclude {path}"
+        );
+        return Err(Failure::new(exit::OUTPUT, message).into());
+    }
+    Ok(())
+}
 
 /// Tells what was used and is not in the image.
 pub fn tell_exclusions(manifest: &Manifest) {
@@ -70,6 +88,16 @@ fn changed_by_others<'a>(
             && !fs.is_made(path)
     });
     changed.map(|(path, _)| path).collect()
+}
+
+/// Tells of files that did not hold still.
+pub fn tell_torn(layer: &LayerSummary) {
+    for path in &layer.changed {
+        tracing::warn!(
+            "{path} was changed while it was packed, and what was packed of it may be of different \
+             moments: pack it when nobody writes to it"
+        );
+    }
 }
 
 /// Tells losses, each once.

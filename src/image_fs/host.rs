@@ -1,6 +1,6 @@
 //! The real file system, from `/` or from any directory that holds an unpacked image.
 
-use super::{FileKind, FileTime, ImageFs, Meta, ReadAt};
+use super::{FileKind, FileTime, ImageFs, Meta, ReadAt, Stamp};
 use crate::image_path::ImagePath;
 use nix::unistd::Whence;
 use std::ffi::OsStr;
@@ -63,7 +63,7 @@ impl ImageFs for HostFs {
             ));
         }
         Ok(Box::new(HostFile {
-            length: metadata.len(),
+            stamp: Stamp::of(&meta(&metadata)),
             file,
         }))
     }
@@ -92,12 +92,21 @@ fn unsupported(error: &io::Error) -> bool {
 
 struct HostFile {
     file: File,
-    length: u64,
+    stamp: Stamp,
 }
 
 impl ReadAt for HostFile {
     fn len(&self) -> u64 {
-        self.length
+        self.stamp.size
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        Some(self.stamp)
+    }
+
+    fn is_unchanged(&self) -> io::Result<bool> {
+        let metadata = self.file.metadata()?;
+        Ok(Stamp::of(&meta(&metadata)) == self.stamp)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -119,14 +128,14 @@ impl ReadAt for HostFile {
     fn data_runs(&self) -> io::Result<Vec<(u64, u64)>> {
         let mut runs = Vec::new();
         let mut position = 0;
-        while position < self.length {
+        while position < self.stamp.size {
             let Some(start) = self.seek(position, Whence::SeekData)? else {
                 break;
             };
             let end = self
                 .seek(start, Whence::SeekHole)?
-                .unwrap_or(self.length)
-                .min(self.length);
+                .unwrap_or(self.stamp.size)
+                .min(self.stamp.size);
             if end <= start {
                 break;
             }

@@ -29,6 +29,18 @@ impl Digester {
         }
     }
 
+    /// The digest of a file that is known already.
+    pub(super) fn know(&mut self, path: &ImagePath, digest: [u8; 32]) {
+        if let Some(digests) = &mut self.0 {
+            digests.insert(path.clone(), digest);
+        }
+    }
+
+    /// The digest of a file that was finished.
+    pub(super) fn of(&self, path: &ImagePath) -> Option<[u8; 32]> {
+        self.0.as_ref()?.get(path).copied()
+    }
+
     /// A further link to the file whose name in the archive is `first`.
     pub(super) fn link(&mut self, path: &ImagePath, first: &[u8]) {
         let first = ImagePath::root().join(first);

@@ -24,7 +24,7 @@ pub enum InspectError {
     /// `skopeo inspect` without `--config`, a manifest, or something else.
     #[error(
         "it has no configuration of an image: use 'docker image inspect IMAGE', 'podman image \
-         inspect IMAGE' or 'skopeo inspect --config'"
+         inspect IMAGE' or 'skopeo inspect --config --raw'"
     )]
     NoConfig,
     /// A volume or working directory that is not absolute.

@@ -4,6 +4,10 @@
 //! Names are relative without a leading `./`; the root directory is the entry `./`. What we
 //! make ourselves carries the epoch as its time.
 
+mod pieces;
+
+pub(super) use pieces::{Job, Pieces};
+
 use super::PackError;
 use super::digests::{Content, Digester, Digests};
 use super::header::EntryHeader;
@@ -11,7 +15,7 @@ use super::pax::Records;
 use super::sparse::{self, SparseMap};
 use super::stream::Stream;
 use super::xattrs;
-use crate::image_fs::{FileKind, ImageFs, Meta, ReadAt};
+use crate::image_fs::{FileKind, ImageFs, Meta, ReadAt, Stamp};
 use crate::image_path::ImagePath;
 use crate::manifest::{Entry, Manifest, Source};
 use crate::recording::Loss;
@@ -35,6 +39,9 @@ pub struct LayerSummary {
     pub tar_bytes: u64,
     /// SHA-256 of the tar stream.
     pub sha256: [u8; 32],
+    /// Files that were changed while they were read: what is in the archive may be half of the one
+    /// and half of the other content.
+    pub changed: Vec<ImagePath>,
     /// What the manifest holds and the archive does not.
     pub losses: Vec<Loss>,
 }
@@ -69,28 +76,13 @@ pub fn write_layer_with_digests(
 }
 
 /// The same into a stream, which may leave the hashing to somebody else.
-pub(super) fn write_stream<'a>(
+fn write_stream<'a>(
     fs: &'a dyn ImageFs,
-    manifest: &Manifest,
+    manifest: &'a Manifest,
     digester: Digester,
     stream: Stream<'a>,
 ) -> Result<(LayerSummary, Digests), PackError> {
-    let mut layer = Layer {
-        digester,
-        fs,
-        stream,
-        first_links: BTreeMap::new(),
-        buffer: vec![0; COPY_BUFFER],
-        summary: LayerSummary::default(),
-    };
-    let mut entries: Vec<_> = manifest.entries.iter().collect();
-    entries.sort_by(|(a, _), (b, _)| depth_first(a).cmp(depth_first(b)));
-    for (path, entry) in entries {
-        layer.entry(path, entry)?;
-    }
-    let mut summary = layer.summary;
-    (summary.tar_bytes, summary.sha256) = layer.stream.finish().map_err(PackError::writing)?;
-    Ok((summary, layer.digester.into_digests()))
+    Job::new(fs, manifest, digester).write(stream, None)
 }
 
 struct Layer<'a> {
@@ -101,6 +93,15 @@ struct Layer<'a> {
     first_links: BTreeMap<(u64, u64), Vec<u8>>,
     buffer: Vec<u8>,
     summary: LayerSummary,
+    /// What was written ahead, where the next outputs may go on from these.
+    pieces: Option<&'a mut Pieces>,
+}
+
+/// What follows a header.
+enum Body<'a> {
+    Nothing,
+    Bytes(&'a [u8]),
+    File(Option<Stamp>),
 }
 
 impl Layer<'_> {
@@ -116,16 +117,19 @@ impl Layer<'_> {
                 let name = archive_name(path, FileKind::Directory);
                 let mut header = EntryHeader::directory(&name, *mode);
                 (header.uid, header.gid) = (*uid, *gid);
-                self.write_header(&header)
+                self.write_header(&header, Body::Nothing).map(drop)
             }
             Source::Bytes { mode, content } => {
                 let name = archive_name(path, FileKind::Regular);
                 let header = EntryHeader::file(&name, *mode, content.len() as u64);
-                self.write_header(&header)?;
+                let is_new = self.write_header(&header, Body::Bytes(content))?;
                 self.summary.content_bytes += content.len() as u64;
                 let mut digest = self.digester.begin();
                 digest.add(content);
                 self.digester.finish(path, digest);
+                if !is_new {
+                    return Ok(());
+                }
                 self.stream
                     .write_all(content)
                     .and_then(|()| self.stream.pad())
@@ -175,7 +179,7 @@ impl Layer<'_> {
             header.kind = EntryType::Link;
             header.link = Some(&first);
             self.digester.link(path, &first);
-            return self.write_header(&header);
+            return self.write_header(&header, Body::Nothing).map(drop);
         }
         match meta.kind {
             FileKind::Regular => {
@@ -190,15 +194,15 @@ impl Layer<'_> {
                     .map_err(|error| PackError::reading(path, "read the symlink", error))?;
                 header.kind = EntryType::Symlink;
                 header.link = Some(&target);
-                self.write_header(&header)?;
+                self.write_header(&header, Body::Nothing)?;
             }
             FileKind::Directory => {
                 header.kind = EntryType::Directory;
-                self.write_header(&header)?;
+                self.write_header(&header, Body::Nothing)?;
             }
             FileKind::Fifo => {
                 header.kind = EntryType::Fifo;
-                self.write_header(&header)?;
+                self.write_header(&header, Body::Nothing)?;
             }
             FileKind::CharDevice | FileKind::BlockDevice => {
                 header.kind = match meta.kind {
@@ -206,7 +210,7 @@ impl Layer<'_> {
                     _ => EntryType::Block,
                 };
                 header.device = Some(meta.rdev);
-                self.write_header(&header)?;
+                self.write_header(&header, Body::Nothing)?;
             }
             FileKind::Socket => {}
         }
@@ -235,18 +239,22 @@ impl Layer<'_> {
         self.summary.content_bytes += size;
         let Some(map) = sparse_map(path, meta, file.as_ref())? else {
             header.size = size;
-            self.write_header(&header)?;
+            if !self.write_header(&header, Body::File(file.stamp()))? {
+                return Ok(self.take_over(path));
+            }
             let mut content = self.digester.begin();
             self.copy(path, file.as_ref(), (0, size), &mut content)?;
             self.stream.pad().map_err(PackError::writing)?;
             self.digester.finish(path, content);
-            return Ok(true);
+            return self.notice_change(path, file.as_ref()).map(|()| true);
         };
         self.summary.sparse_entries += 1;
         map.announce(header.name, &mut header.records);
         header.stand_in = Some(sparse::stand_in(header.name));
         header.size = map.stored();
-        self.write_header(&header)?;
+        if !self.write_header(&header, Body::File(file.stamp()))? {
+            return Ok(self.take_over(path));
+        }
         self.stream
             .write_all(&map.encode())
             .map_err(PackError::writing)?;
@@ -260,7 +268,15 @@ impl Layer<'_> {
         content.add_zeros(size - end);
         self.stream.pad().map_err(PackError::writing)?;
         self.digester.finish(path, content);
-        Ok(true)
+        self.notice_change(path, file.as_ref()).map(|()| true)
+    }
+
+    fn notice_change(&mut self, path: &ImagePath, file: &dyn ReadAt) -> Result<(), PackError> {
+        let is_unchanged = file.is_unchanged();
+        if !is_unchanged.map_err(|error| PackError::reading(path, "look at", error))? {
+            self.summary.changed.push(path.clone());
+        }
+        Ok(())
     }
 
     fn copy(
@@ -308,9 +324,31 @@ impl Layer<'_> {
         Ok(())
     }
 
-    fn write_header(&mut self, header: &EntryHeader) -> Result<(), PackError> {
+    /// Whether what follows has to be written too: not where it was written ahead.
+    fn write_header(&mut self, header: &EntryHeader, body: Body) -> Result<bool, PackError> {
         self.summary.entries += 1;
-        header.write(&mut self.stream).map_err(PackError::writing)
+        let Some(pieces) = &mut self.pieces else {
+            header.write(&mut self.stream).map_err(PackError::writing)?;
+            return Ok(true);
+        };
+        let mut bytes = Vec::new();
+        header
+            .write(&mut Stream::counted(&mut bytes))
+            .map_err(PackError::writing)?;
+        let is_new = pieces.begin(&bytes, &body);
+        if is_new {
+            self.stream.write_all(&bytes).map_err(PackError::writing)?;
+        }
+        Ok(is_new)
+    }
+
+    /// The content is there already.
+    fn take_over(&mut self, path: &ImagePath) -> bool {
+        let digest = self.pieces.as_ref().and_then(|pieces| pieces.digest());
+        if let Some(digest) = digest {
+            self.digester.know(path, digest);
+        }
+        true
     }
 
     fn lose(&mut self, what: String) {

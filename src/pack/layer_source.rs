@@ -1,11 +1,11 @@
 //! The root file system's tarball on its way into an image's layer.
 
 use super::PackError;
+use super::blob::{Blob, Layer};
+use super::compress::{Compression, LayerWriter};
 use super::dense;
-use super::oci::{Blob, hex};
 use super::stream::Stream;
 use crate::recording::Loss;
-use oci_spec::image::MediaType;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Seek, Write};
 
@@ -34,33 +34,47 @@ impl<'a, R: Read + Seek> LayerSource<'a, R> {
         (1..=MAX_ZEROS).contains(&self.holes)
     }
 
-    /// Digest and size of the layer; reads all of it when it has to be rewritten.
-    pub fn blob(&mut self) -> Result<Blob, PackError> {
-        let (size, sha256) = if self.is_rewritten() {
-            let mut sink = io::sink();
-            let mut stream = Stream::new(&mut sink);
-            self.stream(&mut stream)?;
-            stream.sum()
-        } else {
-            let size = self.archive.seek(io::SeekFrom::End(0));
-            (size.map_err(PackError::Layer)?, self.sha256)
-        };
-        Ok(Blob {
-            media_type: MediaType::ImageLayer,
-            sha256: hex(&sha256),
-            size,
-        })
+    /// Bytes of the tarball that was given.
+    pub fn size(&mut self) -> Result<u64, PackError> {
+        self.archive
+            .seek(io::SeekFrom::End(0))
+            .map_err(PackError::Layer)
     }
 
-    /// Writes the layer, which must be what `blob` said.
-    pub fn copy(&mut self, blob: &Blob, out: &mut dyn Write) -> Result<(), PackError> {
-        let mut stream = Stream::new(out);
-        self.stream(&mut stream)?;
-        let (size, sha256) = stream.sum();
-        if size != blob.size || hex(&sha256) != blob.sha256 {
+    /// What the layer will be; reads all of it when it has to be rewritten or compressed.
+    pub fn measure(&mut self, compression: Compression) -> Result<Layer, PackError> {
+        if self.is_rewritten() || compression != Compression::None {
+            return self.write(compression, &mut io::sink());
+        }
+        Ok(Layer::new(self.sha256, self.size()?, compression, None))
+    }
+
+    /// Writes the layer, which must be what was measured.
+    pub fn copy(
+        &mut self,
+        blob: &Blob,
+        compression: Compression,
+        out: &mut dyn Write,
+    ) -> Result<(), PackError> {
+        let written = self.write(compression, out)?.blob;
+        if (written.size, &written.sha256) != (blob.size, &blob.sha256) {
             return Err(PackError::LayerChanged);
         }
         Ok(())
+    }
+
+    /// Writes the layer.
+    pub fn write(
+        &mut self,
+        compression: Compression,
+        out: &mut dyn Write,
+    ) -> Result<Layer, PackError> {
+        let mut writer = LayerWriter::new(compression, out).map_err(PackError::writing)?;
+        let mut stream = Stream::new(&mut writer);
+        self.stream(&mut stream)?;
+        let (size, sha256) = stream.sum();
+        let compressed = writer.finish().map_err(PackError::writing)?;
+        Ok(Layer::new(sha256, size, compression, compressed))
     }
 
     fn stream(&mut self, out: &mut Stream) -> Result<(), PackError> {

@@ -2,6 +2,9 @@
 //! name only when it is complete.
 
 mod acl;
+mod ahead;
+mod blob;
+mod compress;
 mod dense;
 mod descriptor;
 mod digests;
@@ -24,20 +27,24 @@ pub mod oci;
 pub mod one_pass;
 pub mod output;
 
+pub use crate::sys::work_when_idle;
+pub use ahead::{Ahead, Finished};
 pub use change::{ChangeError, change};
+pub use compress::Compression;
 pub use config::{Health, ImageConfig, looks_like_secret};
 pub use descriptor::descriptor_of;
 pub use digests::Digests;
 pub use dockerfile::{dockerfile, dockerfile_with_losses};
 pub use inspect::{InspectError, parse_image_config};
 pub use layer::{LayerSummary, write_layer, write_layer_with_digests};
-pub use oci::{ImageSummary, write_image};
+pub use oci::{ImageSummary, write_image, write_image_in_place};
 pub use one_pass::{ImageSpec, Written, write_layer_and_image};
 pub use output::{Output, OutputError};
 pub use rfc3339::rfc3339;
 pub use tag::full_tag;
 
 use crate::image_path::ImagePath;
+use nix::errno::Errno;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};
 use thiserror::Error;
@@ -54,7 +61,9 @@ pub enum PackError {
         operation: &'static str,
     },
     /// An entry could not be read.
-    #[error("cannot {operation} {path}: {source}")]
+    #[error(
+        "cannot {operation} {path}: {source}; mend that, or leave it out with --exclude {path}"
+    )]
     Read {
         /// The entry.
         path: ImagePath,
@@ -73,6 +82,9 @@ pub enum PackError {
         /// Where reading it came to its end.
         found: u64,
     },
+    /// A file was written to while it was read.
+    #[error("{0} was changed while it was packed: pack again")]
+    Changed(ImagePath),
     /// An image cannot have this name.
     #[error(
         "{0} is no name of an image: lower-case letters and digits, then perhaps : and a tag, \
@@ -109,6 +121,20 @@ impl PackError {
             path,
             operation,
             source,
+        }
+    }
+
+    /// Whether an entry was not, or did not stay, what the manifest says: another look at the tree
+    /// may make another manifest.
+    pub fn is_change(&self) -> bool {
+        match self {
+            Self::Vanished { .. } | Self::Shrank { .. } | Self::Changed(_) => true,
+            // A file, a directory on the way, or a symlink is now something else.
+            Self::Read { source, .. } => matches!(
+                source.raw_os_error().map(Errno::from_raw),
+                Some(Errno::ELOOP | Errno::ENOTDIR | Errno::ENXIO | Errno::EINVAL)
+            ),
+            _ => false,
         }
     }
 

@@ -3,27 +3,26 @@
 //! find their own index.
 
 use super::PackError;
+use super::blob::{Blob, Layer};
+use super::compress::{Compressed, Compression};
 use super::config::{ImageConfig, texts};
 use super::header::EntryHeader;
 use super::layer::LayerSummary;
 use super::layer_source::LayerSource;
-use super::one_pass::ImageSpec;
+use super::one_pass::{ImageSpec, MAX_LAYER, patch};
 use super::rfc3339::rfc3339;
 use super::stream::{BLOCK, Stream};
 use super::tag::full_tag;
-use crate::image_fs::FileTime;
 use crate::image_path::ImagePath;
 use crate::recording::Loss;
 use oci_spec::image::{
-    Arch, Config, Descriptor, HistoryBuilder, ImageConfiguration, ImageIndexBuilder,
-    ImageManifestBuilder, MediaType, OciLayoutBuilder, Os, Platform, RootFs, Sha256Digest,
+    Arch, Config, HistoryBuilder, ImageConfiguration, ImageIndexBuilder, ImageManifestBuilder,
+    MediaType, OciLayoutBuilder, Os, Platform, RootFs,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::io::{Read, Seek, Write};
-use std::str::FromStr;
 
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +33,7 @@ pub struct ImageSummary {
     pub config_digest: String,
     /// `sha256:…` of the layer.
     pub layer_digest: String,
-    /// Bytes of the layer.
+    /// Bytes of the layer, compressed where it is.
     pub layer_bytes: u64,
     /// The name under which it loads, `app:latest`.
     pub tag: Option<String>,
@@ -42,9 +41,10 @@ pub struct ImageSummary {
     pub losses: Vec<Loss>,
 }
 
-/// Writes an image of one uncompressed layer, streamed from `rootfs_tar`, whose SHA-256 must be
+/// Writes an image of one layer, streamed from `rootfs_tar`, whose SHA-256 must be
 /// `layer_sha256`. Sparse entries are written out in full where that costs at most 256 MiB:
-/// the layer's digest then differs from that of `rootfs_tar`.
+/// the layer's digest then differs from that of `rootfs_tar`. A layer that is compressed is
+/// compressed twice, since its digest comes before it: see [`write_image_in_place`].
 ///
 /// `tag` is `name` or `name:tag`. Without `created` the image is as old as the epoch, so that
 /// the same root file system gives the same image.
@@ -55,27 +55,50 @@ pub struct ImageSummary {
 pub fn write_image(
     rootfs_tar: &mut (impl Read + Seek),
     layer_sha256: [u8; 32],
-    config: &ImageConfig,
-    tag: Option<&str>,
-    created: Option<FileTime>,
+    wish: &ImageSpec,
     out: &mut dyn Write,
 ) -> Result<ImageSummary, PackError> {
-    let tag = tag.map(full_tag).transpose()?;
-    let created = created.unwrap_or_default();
-    let created = rfc3339(created).ok_or(PackError::Created(created.seconds))?;
     let mut source = LayerSource::new(rootfs_tar, layer_sha256)?;
-    let layer = source.blob()?;
-    let described = Described::new(&layer, config, tag, &created)?;
+    let layer = source.measure(wish.compression)?;
+    let described = Described::new(&layer, wish)?;
+    let layer = layer.blob;
     let mut archive = Stream::new(out);
     directories(&mut archive)?;
     EntryHeader::file(layer.path().as_bytes(), 0o644, layer.size)
         .write(&mut archive)
         .map_err(PackError::writing)?;
-    source.copy(&layer, &mut archive)?;
+    source.copy(&layer, wish.compression, &mut archive)?;
     archive.pad().map_err(PackError::writing)?;
     described.write(archive)?;
-    let losses = config.losses().into_iter().chain(source.loss()).collect();
-    Ok(described.summary(&layer, losses))
+    let losses = wish.config.losses().into_iter().chain(source.loss());
+    Ok(described.summary(&layer, losses.collect()))
+}
+
+/// Writes the same image as [`write_image`], and compresses its layer once: the digest is filled
+/// in behind it.
+///
+/// # Errors
+/// As [`write_image`].
+pub fn write_image_in_place<W: Write + Seek>(
+    rootfs_tar: &mut (impl Read + Seek),
+    layer_sha256: [u8; 32],
+    wish: &ImageSpec,
+    out: &mut W,
+) -> Result<ImageSummary, PackError> {
+    let mut source = LayerSource::new(rootfs_tar, layer_sha256)?;
+    if wish.compression == Compression::None || source.size()? > MAX_LAYER {
+        return write_image(rootfs_tar, layer_sha256, wish, out);
+    }
+    let place = begin_image(out)?;
+    let layer = source.write(wish.compression, out)?;
+    let described = Described::new(&layer, wish)?;
+    let blob = layer.blob;
+    pad(&blob, out)?;
+    described.write(Stream::counted(out))?;
+    let header = header_of(&blob)?;
+    patch(out, place, &header).map_err(PackError::writing)?;
+    let losses = wish.config.losses().into_iter().chain(source.loss());
+    Ok(described.summary(&blob, losses.collect()))
 }
 
 /// Where a layer's header goes once its digest is known: an offset in the image.
@@ -94,24 +117,33 @@ pub(super) fn begin_image(out: &mut dyn Write) -> Result<LayerPlace, PackError> 
 /// Ends an image whose layer has been written; gives the layer's header.
 pub(super) fn finish_image(
     layer: &LayerSummary,
+    compressed: Option<Compressed>,
     wish: &ImageSpec,
     out: &mut dyn Write,
 ) -> Result<(Vec<u8>, ImageSummary), PackError> {
-    let layer = Blob {
-        media_type: MediaType::ImageLayer,
-        sha256: hex(&layer.sha256),
-        size: layer.tar_bytes,
-    };
-    let tag = wish.tag.map(full_tag).transpose()?;
-    let created = wish.created.unwrap_or_default();
-    let created = rfc3339(created).ok_or(PackError::Created(created.seconds))?;
-    let described = Described::new(&layer, wish.config, tag, &created)?;
+    let layer = Layer::new(layer.sha256, layer.tar_bytes, wish.compression, compressed);
+    let described = Described::new(&layer, wish)?;
+    let layer = layer.blob;
+    pad(&layer, out)?;
     described.write(Stream::counted(out))?;
+    let header = header_of(&layer)?;
+    Ok((header, described.summary(&layer, wish.config.losses())))
+}
+
+/// Fills the layer's last block.
+fn pad(layer: &Blob, out: &mut dyn Write) -> Result<(), PackError> {
+    let missing = layer.size.next_multiple_of(BLOCK) - layer.size;
+    Stream::counted(out)
+        .zeros(missing)
+        .map_err(PackError::writing)
+}
+
+fn header_of(layer: &Blob) -> Result<Vec<u8>, PackError> {
     let mut header = Vec::new();
     EntryHeader::file(layer.path().as_bytes(), 0o644, layer.size)
         .write(&mut Stream::counted(&mut header))
         .map_err(PackError::writing)?;
-    Ok((header, described.summary(&layer, wish.config.losses())))
+    Ok(header)
 }
 
 fn directories(archive: &mut Stream) -> Result<(), PackError> {
@@ -137,13 +169,14 @@ struct Described {
 }
 
 impl Described {
-    fn new(
-        layer: &Blob,
-        config: &ImageConfig,
-        tag: Option<String>,
-        created: &str,
-    ) -> Result<Self, PackError> {
-        let configuration = describe(serde_json::to_value(configuration(config, created, layer)))?;
+    fn new(layer: &Layer, wish: &ImageSpec) -> Result<Self, PackError> {
+        let config = wish.config;
+        let tag = wish.tag.map(full_tag).transpose()?;
+        let created = wish.created.unwrap_or_default();
+        let created = rfc3339(created).ok_or(PackError::Created(created.seconds))?;
+        let configuration = configuration(config, &created, &layer.diff_id);
+        let configuration = describe(serde_json::to_value(configuration))?;
+        let layer = &layer.blob;
         let configuration = canonical(&with_docker_members(configuration, config))?;
         let config_blob = Blob::of(MediaType::ImageConfig, &configuration);
         let manifest = canonical(&image_manifest(&config_blob, layer)?)?;
@@ -188,41 +221,7 @@ impl Described {
     }
 }
 
-/// Something that is named by its digest.
-pub(super) struct Blob {
-    pub(super) media_type: MediaType,
-    pub(super) sha256: String,
-    pub(super) size: u64,
-}
-
-impl Blob {
-    fn of(media_type: MediaType, content: &[u8]) -> Self {
-        Self {
-            media_type,
-            sha256: hex(&Sha256::digest(content)),
-            size: content.len() as u64,
-        }
-    }
-
-    fn path(&self) -> String {
-        format!("blobs/sha256/{}", self.sha256)
-    }
-
-    fn digest(&self) -> String {
-        format!("sha256:{}", self.sha256)
-    }
-
-    fn descriptor(&self) -> Result<Descriptor, PackError> {
-        let digest = describe(Sha256Digest::from_str(&self.sha256))?;
-        Ok(Descriptor::new(self.media_type.clone(), self.size, digest))
-    }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn configuration(config: &ImageConfig, created: &str, layer: &Blob) -> ImageConfiguration {
+fn configuration(config: &ImageConfig, created: &str, diff_id: &str) -> ImageConfiguration {
     let mut start = Config::default();
     // What is not UTF-8 is left out here and told by `ImageConfig::losses`.
     start
@@ -246,7 +245,7 @@ fn configuration(config: &ImageConfig, created: &str, layer: &Blob) -> ImageConf
         start.set_labels(Some(config.labels.clone().into_iter().collect()));
     }
     let mut rootfs = RootFs::default();
-    rootfs.set_diff_ids(vec![layer.digest()]);
+    rootfs.set_diff_ids(vec![diff_id.to_owned()]);
     let history = HistoryBuilder::default()
         .created(created)
         .created_by("micropacker")
@@ -346,7 +345,7 @@ fn docker_manifest(config: &Blob, layer: &Blob, tag: Option<&str>) -> Value {
     }])
 }
 
-fn describe<T, E: std::fmt::Display>(built: Result<T, E>) -> Result<T, PackError> {
+pub(super) fn describe<T, E: std::fmt::Display>(built: Result<T, E>) -> Result<T, PackError> {
     built.map_err(|error| PackError::Describe(error.to_string()))
 }
 

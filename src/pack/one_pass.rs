@@ -3,9 +3,10 @@
 //! image, which holds the same bytes.
 
 use super::PackError;
+use super::compress::{Compressed, Compression, LayerWriter};
 use super::config::ImageConfig;
 use super::digests::{Digester, Digests};
-use super::layer::{LayerSummary, write_stream};
+use super::layer::{Job, LayerSummary, Pieces};
 use super::oci::{ImageSummary, LayerPlace, begin_image, finish_image};
 use super::sparse::SparseMap;
 use super::stream::Stream;
@@ -21,9 +22,10 @@ const CHUNK: usize = 1 << 20;
 const AHEAD: usize = 4;
 /// A layer of this size needs an extended header, for which no room was left. Far from the limit
 /// of 8 GiB, since what is estimated are the files alone.
-const MAX_LAYER: u64 = 7 << 30;
+pub(super) const MAX_LAYER: u64 = 7 << 30;
 
 /// What an image says beside its files.
+#[derive(Clone, Copy)]
 pub struct ImageSpec<'a> {
     /// How a container of it starts.
     pub config: &'a ImageConfig,
@@ -31,6 +33,8 @@ pub struct ImageSpec<'a> {
     pub tag: Option<&'a str>,
     /// When it was made.
     pub created: Option<FileTime>,
+    /// How its layer is compressed.
+    pub compression: Compression,
 }
 
 /// What was written.
@@ -62,8 +66,11 @@ pub fn write_layer_and_image<W: Write + Seek + Send>(
         Some((image, _)) => Some(begin_image(image)?),
         None => None,
     };
-    let copy = image.as_mut().map(|(image, _)| &mut **image);
-    let (layer, digests) = write_twice(fs, manifest, digester, out, copy)?;
+    let copy = image
+        .as_mut()
+        .map(|(image, wish)| (&mut **image, wish.compression));
+    let job = Job::new(fs, manifest, digester);
+    let (layer, digests, compressed) = write_twice(job, Begun::default(), None, out, copy)?;
     let mut written = Written {
         layer,
         digests,
@@ -76,20 +83,25 @@ pub fn write_layer_and_image<W: Write + Seek + Send>(
     if written.layer.sparse_entries > 0 || written.layer.tar_bytes > MAX_LAYER {
         return Ok(written);
     }
-    let (header, summary) = finish_image(&written.layer, wish, image)?;
+    let (header, summary) = finish_image(&written.layer, compressed, wish, image)?;
     patch(image, place, &header).map_err(PackError::writing)?;
     written.image = Some(summary);
     Ok(written)
 }
 
-fn patch(image: &mut (impl Write + Seek), place: LayerPlace, header: &[u8]) -> io::Result<()> {
+/// Fills in the layer's header.
+pub(super) fn patch(
+    image: &mut (impl Write + Seek),
+    place: LayerPlace,
+    header: &[u8],
+) -> io::Result<()> {
     image.seek(SeekFrom::Start(place.0))?;
     image.write_all(header)?;
     image.flush()
 }
 
 /// Whether the layer will be the tarball, as far as can be told before it is written.
-fn is_plain(fs: &dyn ImageFs, manifest: &Manifest) -> bool {
+pub(super) fn is_plain(fs: &dyn ImageFs, manifest: &Manifest) -> bool {
     let mut size: u64 = 0;
     for (path, entry) in &manifest.entries {
         let Some(meta) = entry.meta.filter(|meta| meta.kind == FileKind::Regular) else {
@@ -114,19 +126,40 @@ fn is_plain(fs: &dyn ImageFs, manifest: &Manifest) -> bool {
     size <= MAX_LAYER
 }
 
-fn write_twice<W: Write + Send>(
-    fs: &dyn ImageFs,
-    manifest: &Manifest,
-    digester: Digester,
+/// A layer's beginning that is there already.
+#[derive(Clone, Default)]
+pub(super) struct Begun {
+    /// How many bytes.
+    pub length: u64,
+    /// Their hash, which goes on.
+    pub hash: Sha256,
+}
+
+/// What makes it possible to go on later from what is written now.
+pub(super) struct Notes<'a> {
+    pub pieces: &'a mut Pieces,
+    /// Beginnings of the layer, the shortest first.
+    pub marks: &'a mut Vec<Begun>,
+}
+
+/// Writes the rest of a layer to both.
+pub(super) fn write_twice<W: Write + Send>(
+    job: Job,
+    begun: Begun,
+    notes: Option<Notes>,
     out: &mut dyn Write,
-    copy: Option<&mut W>,
-) -> Result<(LayerSummary, Digests), PackError> {
+    copy: Option<(&mut W, Compression)>,
+) -> Result<(LayerSummary, Digests, Option<Compressed>), PackError> {
     let (sender, chunks) = bounded(AHEAD);
     let (spent, empty) = bounded(AHEAD);
+    let (pieces, marks) = notes.map(|notes| (notes.pieces, notes.marks)).unzip();
+    let length = begun.length;
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("layer".to_owned())
-            .spawn_scoped(scope, move || hash_and_copy(&chunks, &spent, copy))
+            .spawn_scoped(scope, move || {
+                hash_and_copy(&chunks, &spent, (begun, marks), copy)
+            })
             .map_err(PackError::Write)?;
         let mut tee = Tee {
             out,
@@ -134,20 +167,21 @@ fn write_twice<W: Write + Send>(
             sender,
             empty,
         };
-        let written = write_stream(fs, manifest, digester, Stream::counted(&mut tee));
+        let written = job.write(Stream::resumed(&mut tee, length), pieces);
+        // After a failure too: the pieces that are whole are of use only if they are there.
+        let handed = tee.hand_over().and_then(|()| tee.out.flush());
         let written = written.and_then(|summary| {
-            tee.hand_over().map_err(PackError::writing)?;
-            tee.out.flush().map_err(PackError::writing)?;
+            handed.map_err(PackError::writing)?;
             Ok(summary)
         });
         drop(tee);
         // Its failure is the cause of one here.
-        let sha256 = match thread.join() {
+        let (sha256, compressed) = match thread.join() {
             Ok(hashed) => hashed.map_err(PackError::writing)?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
         let (summary, digests) = written?;
-        Ok((LayerSummary { sha256, ..summary }, digests))
+        Ok((LayerSummary { sha256, ..summary }, digests, compressed))
     })
 }
 
@@ -190,18 +224,30 @@ impl Write for Tee<'_> {
 fn hash_and_copy(
     chunks: &Receiver<Vec<u8>>,
     spent: &Sender<Vec<u8>>,
-    mut copy: Option<&mut (impl Write + Send)>,
-) -> io::Result<[u8; 32]> {
-    let mut hash = Sha256::new();
+    (begun, mut marks): (Begun, Option<&mut Vec<Begun>>),
+    copy: Option<(&mut (impl Write + Send), Compression)>,
+) -> io::Result<([u8; 32], Option<Compressed>)> {
+    let Begun {
+        mut length,
+        mut hash,
+    } = begun;
+    let copy = copy.map(|(out, compression)| LayerWriter::new(compression, out));
+    let mut copy = copy.transpose()?;
     for mut chunk in chunks {
         hash.update(&chunk);
+        length += chunk.len() as u64;
+        if let Some(marks) = &mut marks {
+            let hash = hash.clone();
+            marks.push(Begun { length, hash });
+        }
         if let Some(copy) = &mut copy {
             copy.write_all(&chunk)?;
         }
         chunk.clear();
         let _ = spent.try_send(chunk);
     }
-    Ok(hash.finalize().into())
+    let compressed = copy.map(LayerWriter::finish).transpose()?.flatten();
+    Ok((hash.finalize().into(), compressed))
 }
 
 #[cfg(test)]

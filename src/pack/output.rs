@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -143,6 +143,32 @@ impl Output {
     /// Whether what was written can be gone back to.
     pub fn is_seekable(&self) -> bool {
         self.target.is_some()
+    }
+
+    /// Goes back to this length: what was written behind it is thrown away.
+    ///
+    /// # Errors
+    /// [`OutputError`]
+    pub fn cut(&mut self, length: u64) -> Result<(), OutputError> {
+        let cut = match &mut self.writer {
+            Some(writer) => writer
+                .seek(SeekFrom::Start(length))
+                .and_then(|_| writer.get_ref().set_len(length)),
+            None => Err(Errno::EBADF.into()),
+        };
+        cut.map_err(|error| OutputError::new(&self.named, error))
+    }
+
+    /// Reads what has been written at this offset, all that fits into `buffer`.
+    ///
+    /// # Errors
+    /// [`OutputError`]
+    pub fn read_back(&self, buffer: &mut [u8], offset: u64) -> Result<(), OutputError> {
+        let read = match &self.writer {
+            Some(writer) => writer.get_ref().read_exact_at(buffer, offset),
+            None => Err(Errno::EBADF.into()),
+        };
+        read.map_err(|error| OutputError::new(&self.named, error))
     }
 
     /// Brings everything to the disk, then gives the file its name, then brings that to the
@@ -299,7 +325,12 @@ fn create_temporary(target: &Path, name: &OsStr) -> io::Result<(PathBuf, File)> 
         }
         name.extend(b".tmp");
         let path = target.with_file_name(OsString::from_vec(name));
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
+        match OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+        {
             Ok(file) => return Ok((path, file)),
             Err(error)
                 if error.kind() == io::ErrorKind::AlreadyExists && attempt < MAX_ATTEMPTS =>

@@ -35,6 +35,20 @@ impl<'a> Stream<'a> {
         }
     }
 
+    /// Goes on where so many bytes were written before, for a writer that hashes by itself.
+    pub fn resumed(out: &'a mut dyn Write, written: u64) -> Self {
+        Self {
+            out,
+            hash: None,
+            written,
+        }
+    }
+
+    /// How many bytes there were.
+    pub fn position(&self) -> u64 {
+        self.written
+    }
+
     /// Writes `count` NUL bytes.
     pub fn zeros(&mut self, mut count: u64) -> io::Result<()> {
         while count > 0 {

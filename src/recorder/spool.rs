@@ -154,13 +154,14 @@ impl Spool {
                 Ok((self.next - 1, length))
             }
             other => {
-                let _ = fs::remove_file(path);
+                let _ = fs::remove_file(&path);
                 Err(match other {
                     Err(error) => unsaved(error),
                     Ok(_) => format!(
-                        "the originals of changed files would need more than {} bytes: raise \
+                        "the originals of changed files would need more than {} bytes in {}: raise \
                          --originals-limit",
-                        self.limit.unwrap_or(u64::MAX)
+                        self.limit.unwrap_or(u64::MAX),
+                        path.parent().unwrap_or(&self.place).display()
                     ),
                 })
             }

@@ -2,8 +2,8 @@
 
 use super::inventory::Inventory;
 use super::model::{
-    Image, Item, LanguageItem, LeftOut, MountItem, PackageItem, Recorded, Report, SCHEMA, Started,
-    UsedPath,
+    CallItem, Image, Item, LanguageItem, LeftOut, MountItem, PackageItem, ProcessItem, Recorded,
+    Report, SCHEMA, Started, UsedPath,
 };
 use crate::byte_string::ByteString;
 use crate::image_fs::{FileKind, ImageFs};
@@ -112,6 +112,12 @@ impl Report {
         }
         recording.execs.extend(self.recording.execs);
         recording.created.extend(self.recording.created);
+        for item in self.recording.processes {
+            recording.processes.add(item.pid, item.process);
+        }
+        for item in self.recording.calls {
+            recording.calls.note(item.call, item.outcome);
+        }
         recording.losses.extend(self.recording.losses);
         if let Some(command) = self.command.filter(|_| recording.context.argv.is_empty()) {
             let bytes = |words: Vec<ByteString>| words.into_iter().map(|word| word.0).collect();
@@ -241,6 +247,22 @@ fn recorded(recording: &Recording) -> Recorded {
         uses: uses.collect(),
         execs: recording.execs.iter().cloned().collect(),
         created: made.cloned().collect(),
+        processes: recording
+            .processes
+            .iter()
+            .map(|(pid, process)| ProcessItem {
+                pid,
+                process: process.clone(),
+            })
+            .collect(),
+        calls: recording
+            .calls
+            .iter()
+            .map(|(call, outcome)| CallItem {
+                call: call.clone(),
+                outcome,
+            })
+            .collect(),
         losses: recording.losses.iter().cloned().collect(),
     }
 }

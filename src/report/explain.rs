@@ -12,6 +12,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 /// As many symlinks as the kernel follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
+/// More would hide what matters, and IDs that the kernel gave twice may go round in circles.
+const MAX_ANCESTORS: usize = 6;
+
 /// The entries of a report by their paths.
 pub struct Index<'a> {
     report: &'a Report,
@@ -32,12 +35,23 @@ pub struct Explanation {
     pub package: Option<String>,
     /// From the entry down to a reason that stands for itself.
     pub chain: Vec<Step>,
+    /// Who started the process that the chain ends at, and so on.
+    pub started_by: Vec<Ancestor>,
     /// How many other reasons the entry has.
     pub other_reasons: usize,
     /// Why it is not in the image, where that is known.
     pub excluded: Option<Exclusion>,
     /// What would bring it in.
     pub remedy: Option<String>,
+}
+
+/// A process that has started another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ancestor {
+    /// Its ID.
+    pub pid: i32,
+    /// What it ran then, where that is known.
+    pub program: Option<ImagePath>,
 }
 
 /// A link of the chain.
@@ -59,6 +73,36 @@ impl<'a> Index<'a> {
         }
     }
 
+    /// Of the process that the chain ends at, the nearest first.
+    fn ancestors(&self, chain: &[Step]) -> Vec<Ancestor> {
+        let known = |pid: i32| {
+            let processes = &self.report.recording.processes;
+            let found = processes.binary_search_by_key(&pid, |item| item.pid);
+            found.ok().map(|index| &processes[index].process)
+        };
+        let mut ancestors: Vec<Ancestor> = Vec::new();
+        let Some(Reason::Used { first, .. }) = chain.last().map(|step| &step.reason) else {
+            return ancestors;
+        };
+        let mut next = known(first.pid);
+        while let Some(process) = next {
+            let Some(pid) = process.parent else { break };
+            if ancestors.len() == MAX_ANCESTORS {
+                break;
+            }
+            // What a child was forked with is what its parent ran then.
+            let parent = known(pid);
+            let program = process.programs.first();
+            let program = program.or_else(|| parent?.programs.last());
+            ancestors.push(Ancestor {
+                pid,
+                program: program.cloned(),
+            });
+            next = parent;
+        }
+        ancestors
+    }
+
     /// Explains one path.
     pub fn explain(&self, path: &ImagePath) -> Explanation {
         let entry = self.follow(path);
@@ -72,12 +116,14 @@ impl<'a> Index<'a> {
         let package = item
             .package
             .and_then(|index| self.report.packages.get(index));
+        let chain = self.chain(item);
         Explanation {
             path: path.clone(),
             kept: true,
             entry: item.path.clone(),
             package: package.map(|package| format!("{} {}", package.name, package.version)),
-            chain: self.chain(item),
+            started_by: self.ancestors(&chain),
+            chain,
             other_reasons: item.reasons.len().saturating_sub(1),
             excluded: None,
             remedy: None,
@@ -93,6 +139,7 @@ impl<'a> Index<'a> {
             entry,
             package: None,
             chain: Vec::new(),
+            started_by: Vec::new(),
             other_reasons: 0,
             excluded,
             remedy: Some(remedy),

@@ -1,6 +1,6 @@
 //! The report as one page for a browser: nothing is loaded from anywhere, all data is in it.
 
-use super::model::{Item, PackageItem, Report};
+use super::model::{Item, PackageItem, ProcessItem, Report};
 use super::words;
 use crate::image_path::{Escaped, ImagePath};
 use crate::manifest::Reason;
@@ -42,6 +42,7 @@ fn data(report: &Report) -> Value {
         "packages": report.packages.iter().map(package).collect::<Vec<_>>(),
         "dropped": report.packages_dropped.iter().map(package).collect::<Vec<_>>(),
         "languages": report.languages.len(),
+        "processes": report.recording.processes.iter().map(process).collect::<Vec<_>>(),
         "entries": entries,
         "excluded": excluded.collect::<Vec<_>>(),
         "losses": losses.map(|loss| json!([loss.what, loss.count])).collect::<Vec<_>>(),
@@ -58,6 +59,11 @@ fn package(package: &PackageItem) -> Value {
         ..
     } = package;
     json!([name, version, files, bytes, bytes_before])
+}
+
+fn process(item: &ProcessItem) -> Value {
+    let programs = item.process.programs.iter().map(shown);
+    json!([item.pid, item.process.parent, programs.collect::<Vec<_>>()])
 }
 
 fn entry(item: &Item) -> Value {

@@ -29,6 +29,8 @@ impl Report {
             uses,
             execs,
             created,
+            processes,
+            calls,
             losses,
         } = &self.recording;
         out.write_all(BEGINNING)?;
@@ -49,6 +51,10 @@ impl Report {
         list(out, "\n", "uses", uses)?;
         list(out, ",\n", "execs", execs)?;
         list(out, ",\n", "created", created)?;
+        list(out, ",\n", "processes", processes)?;
+        if !calls.is_empty() {
+            list(out, ",\n", "calls", calls)?;
+        }
         list(out, ",\n", "losses", losses)?;
         out.write_all(b"}}\n")
     }

@@ -8,7 +8,8 @@ pub mod html;
 pub mod inventory;
 mod json;
 pub mod model;
-pub mod sbom;
+mod sbom;
+pub mod seccomp;
 #[cfg(test)]
 mod testing;
 pub mod text;

@@ -5,7 +5,7 @@ use crate::byte_string::ByteString;
 use crate::image_fs::FileKind;
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, MountFate, Reason};
-use crate::recording::{Access, Exec, Loss, Origin};
+use crate::recording::{Access, Call, Exec, Loss, Origin, Outcome, Process};
 use serde::{Deserialize, Serialize};
 
 /// The version of the form. It grows when a reader of the one before would read something
@@ -182,8 +182,34 @@ pub struct Recorded {
     pub execs: Vec<Exec>,
     /// What the application made.
     pub created: Vec<ImagePath>,
+    /// Who used something first, and who started them.
+    #[serde(default)]
+    pub processes: Vec<ProcessItem>,
+    /// The system calls that were made, where they were counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallItem>,
     /// What could not be seen.
     pub losses: Vec<Loss>,
+}
+
+/// A process or thread.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessItem {
+    /// Its ID.
+    pub pid: i32,
+    /// Who started it, and what it ran.
+    #[serde(flatten)]
+    pub process: Process,
+}
+
+/// A system call, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallItem {
+    /// Its convention and name.
+    #[serde(flatten)]
+    pub call: Call,
+    /// Whether it was ever more than refused.
+    pub outcome: Outcome,
 }
 
 /// A path as a process spelled it, how it was used, and by whom first.

@@ -101,7 +101,7 @@ fn take_tree(
         let names = match plan.fs.list_with_made(&path) {
             Ok(names) => names,
             Err(error) => {
-                plan.unreadable(&path, error.to_string());
+                plan.unreadable(&path, &error);
                 continue;
             }
         };
@@ -193,7 +193,7 @@ fn list(plan: &mut Plan, place: &ImagePath, follow: bool) -> Vec<ImagePath> {
     match plan.fs.list_with_made(&directory) {
         Ok(names) => names.iter().filter_map(|name| place.join(name)).collect(),
         Err(error) => {
-            plan.unreadable(&directory, error.to_string());
+            plan.unreadable(&directory, &error);
             Vec::new()
         }
     }

@@ -144,7 +144,7 @@ fn names(plan: &mut Plan, directory: &ImagePath) -> Option<Vec<Vec<u8>>> {
     }
     plan.fs
         .list(directory)
-        .inspect_err(|error| plan.unreadable(directory, error.to_string()))
+        .inspect_err(|error| plan.unreadable(directory, error))
         .ok()
 }
 

@@ -3,7 +3,7 @@
 
 use super::earlier::Whose;
 use super::rules::{Rules, Verdict};
-use crate::image_fs::{FileKind, ImageFs, Meta, Walk, walk_in};
+use crate::image_fs::{FileKind, ImageFs, Meta, Walk, is_failure, walk_in};
 use crate::image_path::ImagePath;
 use crate::manifest::{Entry, Exclusion, Manifest, Reason, Source};
 use crate::recording::Loss;
@@ -143,7 +143,7 @@ impl<'a> Plan<'a> {
     /// Takes an entry back whose content cannot be read.
     pub(super) fn withdraw(&mut self, path: &ImagePath, error: &std::io::Error) {
         self.manifest.entries.remove(path);
-        self.unreadable(path, error.to_string());
+        self.unreadable(path, error);
     }
 
     fn was_unreadable(&self, path: &ImagePath) -> bool {
@@ -151,14 +151,20 @@ impl<'a> Plan<'a> {
         matches!(known, Some(Exclusion::Unreadable(_)))
     }
 
-    /// Notes what could not be read, and that the image lacks it.
-    pub(super) fn unreadable(&mut self, path: &ImagePath, error: String) {
-        self.lose(format!(
-            "{path} cannot be read: {error}: run micropacker as a user that may read it"
-        ));
+    /// Notes what could not be read, and that the image lacks it. Where the machine failed there
+    /// is to be no image.
+    pub(super) fn unreadable(&mut self, path: &ImagePath, error: &std::io::Error) {
+        let text = error.to_string();
+        if is_failure(error) {
+            self.manifest.failures.insert(path.clone(), text.clone());
+        } else {
+            self.lose(format!(
+                "{path} cannot be read: {text}: run micropacker as a user that may read it"
+            ));
+        }
         self.manifest
             .excluded
-            .insert(path.clone(), Exclusion::Unreadable(error));
+            .insert(path.clone(), Exclusion::Unreadable(text));
     }
 
     /// What is found out in more than one place and happened once.
@@ -270,7 +276,7 @@ impl<'a> Plan<'a> {
                 };
                 self.note(gone, Exclusion::Vanished);
             }
-            _ => self.unreadable(&walk.last, errno.desc().to_owned()),
+            _ => self.unreadable(&walk.last, &errno.into()),
         }
     }
 

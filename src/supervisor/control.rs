@@ -16,6 +16,7 @@ mod session;
 mod tests;
 
 use super::keeping::Originals;
+use super::signals::hurry_up;
 use crate::byte_string::ByteString;
 use crate::recorder::RecorderHandle;
 use crate::recording::Recording;
@@ -31,6 +32,7 @@ use std::net::Shutdown;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -54,12 +56,16 @@ pub struct About {
     pub originals: Originals,
     /// How it is traced.
     pub engine: Engine,
+    /// Whether all system calls are counted: those of joined commands too then.
+    pub counts_calls: bool,
     /// The command and its arguments.
     pub argv: Vec<Vec<u8>>,
     /// Its process.
     pub main: Tid,
     /// The process that is sent SIGTERM to stop it.
     pub stopped_by: Tid,
+    /// Set to have those who write the outputs at the end hurry.
+    pub hurry: Arc<AtomicBool>,
     /// The files that will be written.
     pub outputs: Vec<PathBuf>,
     /// Writes them.
@@ -75,6 +81,8 @@ struct Shared {
     began: Instant,
     census: Mutex<Census>,
     joined: Registry,
+    /// Whether the trace is over: the outputs are being written.
+    is_over: AtomicBool,
     /// Those who wait for the outputs.
     waiting: Mutex<Vec<UnixStream>>,
 }
@@ -104,6 +112,7 @@ impl Control {
             began: Instant::now(),
             census: Mutex::new(Census::new(about.main)),
             joined: Registry::default(),
+            is_over: AtomicBool::new(false),
             waiting: Mutex::default(),
             about,
         });
@@ -128,6 +137,13 @@ impl Control {
     pub fn on_end_of_trace(&self) {
         self.shared.joined.close(LAST_CALL);
         self.shared.joined.flush(FLUSH);
+        self.shared.is_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Somebody wants the end. Where the outputs at the end are being written these hurry: whether
+    /// that is so.
+    pub fn hurry_if_over(&self) -> bool {
+        self.shared.hurry_if_over()
     }
 
     /// Tells those who wait what became of the outputs, and gives them time to hear it.
@@ -187,6 +203,14 @@ impl Shared {
                 .map(|path| ByteString(path.as_os_str().as_bytes().to_vec()))
                 .collect(),
         })
+    }
+
+    fn hurry_if_over(&self) -> bool {
+        let is_over = self.is_over.load(Ordering::Relaxed);
+        if is_over {
+            hurry_up(&self.about.hurry);
+        }
+        is_over
     }
 
     fn census(&self) -> MutexGuard<'_, Census> {

@@ -7,9 +7,9 @@ use super::{Manner, SuperviseError, resources};
 use crate::event::Event;
 use crate::image_fs::HostFs;
 use crate::sys::{self, Listener, SavedSignals, Session, Tid};
-use crate::tracer::engine::{self, Choice, Engine, Follower, Outcome, Watcher};
+use crate::tracer::engine::{self, Choice, Engine, Follower, Outcome, Watcher, Wish};
 use crate::tracer::gains::Hindrance;
-use crate::tracer::launch::{Command, Launched, Seizable, launch};
+use crate::tracer::launch::{Command, Launched, NotRun, Seizable, launch};
 use crate::tracer::observe::Observer;
 use crate::tracer::served::{Served, SparedFs};
 use crate::tracer::stop::End;
@@ -141,8 +141,8 @@ impl Started {
         watchers.signals.close();
         // A signal may have ended it before it could run the command.
         if !ran && let End::Exited(_) = end {
-            let errno = self.launched.exec_error().unwrap_or(Errno::ECHILD);
-            return Err(SuperviseError::Exec(errno));
+            let not_run = self.launched.not_run();
+            return Err(not_run.unwrap_or(NotRun::Exec(Errno::ECHILD)).into());
         }
         // The notification thread may wait for ever on a listener that nobody uses any more, so
         // it is not joined; without an emitter it can tell nothing.
@@ -173,11 +173,27 @@ impl<F: FnMut(Tid, bool)> Watcher for Watchers<F> {
 
 /// Decides how to trace here. Call it before another thread is started.
 pub fn choose(manner: Manner) -> Result<Choice, SuperviseError> {
-    let choice = Choice {
+    let wish = match (manner.count_calls, manner.wish) {
+        (true, Wish::Only(engine)) if engine != Engine::SyscallStop => {
+            return Err(SuperviseError::Engine(format!(
+                "a seccomp profile is made of all system calls, and --engine {} sees some of \
+                 them only: leave --engine out",
+                engine.name()
+            )));
+        }
+        (true, _) => Wish::Only(Engine::SyscallStop),
+        (false, wish) => wish,
+    };
+    let mut choice = Choice {
         allow_io_uring: manner.allow_io_uring,
-        ..engine::choose(engine::probe(), manner.wish, manner.keep_setuid)
+        counts_calls: manner.count_calls,
+        ..engine::choose(engine::probe(), wish, manner.keep_setuid)
             .map_err(SuperviseError::Engine)?
     };
+    if manner.count_calls && manner.wish == Wish::Auto {
+        choice.step_down =
+            Some("every system call stops for the seccomp profile, which is slower".to_owned());
+    }
     if let Some(step_down) = &choice.step_down {
         tracing::warn!("{step_down}");
     }
@@ -200,7 +216,7 @@ pub fn observe(
         no_new_privs: choice.set_no_new_privs,
         ptrace: choice.keep_visible,
     });
-    let observer = observer.keeping(past, keeper);
+    let observer = observer.keeping(past, keeper).counting(choice.counts_calls);
     Arc::new(Mutex::new(match choice.engine {
         Engine::SyscallStop => observer.without_filter(),
         _ => observer,

@@ -49,7 +49,7 @@ pub fn supervise_inverted(request: Request, conclude: impl FnOnce(Traced)) -> Su
         Ok(Side::Command(forerunner)) => {
             match forerunner.become_command(&request.command, &choice, &saved) {
                 Failed::Launch(error) => error.into(),
-                Failed::Exec(errno) => SuperviseError::Exec(errno),
+                Failed::NotRun(not_run) => not_run.into(),
             }
         }
         Ok(Side::Tracer(attacher)) => {
@@ -157,13 +157,18 @@ impl Trace {
             recorder: recorder.handle(),
             originals: originals.clone(),
             engine: choice.engine,
+            counts_calls: choice.counts_calls,
             argv,
             main: launched.pid,
             stopped_by: launched.pid,
+            hurry: request.hurry,
             outputs: request.outputs,
             pack: Arc::new(move |recording| hushed.during(|| pack(recording))),
             greet: Box::new(move |pid| announced.announce(pid)),
         });
+        if let Some(meanwhile) = request.meanwhile {
+            meanwhile(recorder.handle(), hush.clone());
+        }
         let observer = observe(&choice, originals.keeping(), move |event| {
             emitter.emit(event)
         });
@@ -293,7 +298,7 @@ impl EarlyPacking {
     /// Starts two threads. Without them there are no early outputs.
     fn start(control: &Control) -> Self {
         let (sender, signals) = bounded(1);
-        let control = control.clone();
+        let (control, ending) = (control.clone(), control.clone());
         let pack = move || pack_early(&control, &signals);
         let early = Self(sender);
         let to_us = Self(early.0.clone());
@@ -301,7 +306,9 @@ impl EarlyPacking {
         let listen = move || {
             loop {
                 let signal = sys::wait_signal(None).map(|received| received.signal);
-                if let Some(signal @ (libc::SIGTERM | libc::SIGINT | libc::SIGQUIT)) = signal {
+                if let Some(signal @ (libc::SIGTERM | libc::SIGINT | libc::SIGQUIT)) = signal
+                    && !ending.hurry_if_over()
+                {
                     to_us.ask(signal);
                 }
             }

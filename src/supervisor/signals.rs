@@ -70,6 +70,11 @@ impl SignalThread {
         if !self.stops_along {
             return;
         }
+        // The witness forgets the stop that is over: it would stand against a later SIGCONT to us
+        // alone.
+        if signal != libc::SIGSTOP {
+            lock(&self.state).group_has(signal);
+        }
         let stop = ComingStop::prepare(signal);
         // What went on before the stop was prepared for is told by the next news of it.
         let until = Instant::now() + SETTLING;
@@ -148,11 +153,7 @@ fn receive(state: &Mutex<State>) {
 impl State {
     fn source_of(&mut self, received: &Received) -> Source {
         // It is asked each time, so that it keeps nothing that would answer a later question.
-        let testimony = self.witness.as_mut().map(|it| it.has(received.signal));
-        if let Some(Err(_)) = testimony {
-            self.witness = None;
-        }
-        let group = matches!(testimony, Some(Ok(true)));
+        let group = self.group_has(received.signal);
         if received.from_kernel || (group && self.live.contains(&received.sender)) {
             Source::Settled
         } else if group {
@@ -162,15 +163,20 @@ impl State {
         }
     }
 
+    /// Whether our process group has got this signal since it was last asked about it.
+    fn group_has(&mut self, signal: i32) -> bool {
+        let testimony = self.witness.as_mut().map(|it| it.has(signal));
+        if let Some(Err(_)) = testimony {
+            self.witness = None;
+        }
+        matches!(testimony, Some(Ok(true)))
+    }
+
     /// Nobody is left to be signalled but us.
     fn hurry_up(&self, received: Option<&Received>) {
         let asked = received.is_some_and(|received| is_stop_request(received.signal));
-        let hurry = self.hurry.as_ref().filter(|_| asked);
-        if hurry.is_some_and(|hurry| !hurry.swap(true, Ordering::Relaxed)) {
-            tracing::warn!(
-                "another stop signal: the outputs are written whole, but not waited for until \
-                 they are on the disk"
-            );
+        if let Some(hurry) = self.hurry.as_ref().filter(|_| asked) {
+            hurry_up(hurry);
         }
     }
 
@@ -193,6 +199,16 @@ impl State {
             }
             (Order::PassOn | Order::PassUp, None) => {}
         }
+    }
+}
+
+/// Whoever writes the outputs is not to wait for the disk any more; that is told once.
+pub fn hurry_up(hurry: &AtomicBool) {
+    if !hurry.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "another stop signal: the outputs are written whole, but not waited for until they are \
+             on the disk"
+        );
     }
 }
 

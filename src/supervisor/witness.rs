@@ -35,7 +35,9 @@ impl Witness {
         }
     }
 
-    /// Whether it has got this signal as well, since it was last asked about it.
+    /// Whether it has got this signal as well, since it was last asked about it. A SIGCONT that a
+    /// stop signal has called off meanwhile counts as well (signal(7)): it must not be passed on,
+    /// or the command would go on while the shell waits for it to stop.
     ///
     /// # Errors
     /// When somebody has ended or stopped it; it cannot be asked again.
@@ -70,10 +72,61 @@ fn testify(channel: OwnedFd) -> ! {
     let mut question = [0];
     while channel.read_exact(&mut question).is_ok() {
         let [signal] = question;
-        let answer = [u8::from(sys::take_pending(i32::from(signal)).is_some())];
+        let signal = i32::from(signal);
+        let has_it = sys::take_pending(signal).is_some() || is_called_off(signal);
+        let answer = [u8::from(has_it)];
         if channel.write_all(&answer).is_err() {
             break;
         }
     }
     sys::exit_now(0)
+}
+
+/// Whether a stop signal came after a SIGCONT. The kernel keeps but the later one of the two.
+fn is_called_off(signal: i32) -> bool {
+    let stops = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+    signal == libc::SIGCONT && stops.into_iter().any(sys::is_pending)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::{Pid, getpid, setpgid};
+
+    /// What the witness says of `asked` after its group has got these signals in this order.
+    fn testimony(signals: &[i32], asked: i32) -> bool {
+        let Some(pid) = sys::fork().expect("fork") else {
+            let own = getpid();
+            let said = setpgid(own, Pid::from_raw(0)).ok().and_then(|()| {
+                sys::take_over_signals();
+                let mut witness = Witness::start()?;
+                for signal in signals {
+                    sys::send_signal(-own.as_raw(), *signal).ok()?;
+                }
+                witness.has(asked).ok()
+            });
+            sys::exit_now(said.map_or(2, i32::from));
+        };
+        match waitpid(Pid::from_raw(pid), None).expect("ended") {
+            WaitStatus::Exited(_, 0) => false,
+            WaitStatus::Exited(_, 1) => true,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_signal_to_the_group_is_known_and_no_other() {
+        assert!(testimony(&[libc::SIGUSR1], libc::SIGUSR1));
+        assert!(testimony(&[libc::SIGTSTP, libc::SIGCONT], libc::SIGCONT));
+        assert!(!testimony(&[libc::SIGUSR1], libc::SIGUSR2));
+        assert!(!testimony(&[libc::SIGUSR1], libc::SIGCONT));
+    }
+
+    #[test]
+    fn a_continue_that_a_stop_has_called_off_is_not_passed_on() {
+        for stop in [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
+            assert!(testimony(&[libc::SIGCONT, stop], libc::SIGCONT));
+        }
+    }
 }

@@ -272,8 +272,8 @@ pub struct SyscallEntry {
 pub enum StopInfo {
     /// Before a call: a system call entry stop or a seccomp stop.
     Entry(SyscallEntry),
-    /// After a call.
-    Exit,
+    /// After a call, which gave this: a negative one is the number of an error.
+    Exit(i64),
     /// Not at a system call.
     Other,
 }
@@ -318,7 +318,7 @@ pub fn syscall_info(tid: Tid) -> nix::Result<StopInfo> {
             args: raw.args,
             told: (raw.op == INFO_SECCOMP).then_some(raw.ret_data),
         }),
-        INFO_EXIT => StopInfo::Exit,
+        INFO_EXIT => StopInfo::Exit(raw.number as i64),
         _ => StopInfo::Other,
     })
 }

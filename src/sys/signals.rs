@@ -158,6 +158,14 @@ pub fn take_pending(signal: i32) -> Option<Received> {
     take(only(signal), Some(Duration::ZERO))
 }
 
+/// Whether this blocked signal is there; it stays (rt_sigpending(2)).
+pub fn is_pending(signal: i32) -> bool {
+    let mut pending: Mask = 0;
+    // SAFETY: a live word of the size that is named.
+    unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut pending, size_of::<Mask>()) };
+    pending & only(signal) != 0
+}
+
 /// rt_sigtimedwait(2).
 fn take(signals: Mask, timeout: Option<Duration>) -> Option<Received> {
     let limit = timeout.map(|timeout| libc::timespec {

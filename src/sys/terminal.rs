@@ -75,3 +75,17 @@ fn controlling_terminal() -> Option<OwnedFd> {
 pub fn is_init() -> bool {
     getpid() == Pid::from_raw(1)
 }
+
+/// How many characters a line of this terminal has; `None` where it does not tell.
+pub fn columns(terminal: impl AsFd) -> Option<usize> {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let fd = terminal.as_fd().as_raw_fd();
+    // SAFETY: the request fills in the structure that it is given, which outlives the call.
+    let told = unsafe { libc::ioctl(fd, libc::TIOCGWINSZ as _, &raw mut size) };
+    (told == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+}

@@ -2,6 +2,7 @@
 
 mod admit;
 mod choose;
+mod counting;
 mod ending;
 mod follow;
 mod notify;

@@ -1,7 +1,11 @@
 //! Starting the command as a tracee: seized before it runs, filtered before it execs, and
 //! otherwise exactly what it would have been.
 
+mod identity;
 pub mod inverted;
+
+use identity::take_on_user;
+pub use identity::{Identity, Obstacle};
 
 use super::engine::{Choice, Engine};
 use super::filter::{self, Policy, Verdict};
@@ -25,6 +29,17 @@ pub struct Command {
     pub argv: Vec<CString>,
     /// Its environment.
     pub env: Vec<CString>,
+    /// Whom it runs as, where that is not whom we run as.
+    pub user: Option<Identity>,
+}
+
+/// Why a command that was started as a tracee has not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRun {
+    /// It could not become its user.
+    User(Errno),
+    /// execve(2) failed.
+    Exec(Errno),
 }
 
 /// Why the command could not be started as a tracee.
@@ -63,6 +78,7 @@ pub struct Launched {
 /// What the child tells us on the channel, as its first byte.
 const READY: u8 = b'R';
 const FILTER_FAILED: u8 = b'F';
+const USER_FAILED: u8 = b'U';
 const EXEC_FAILED: u8 = b'X';
 
 /// Starts `command` as a tracee of this thread. Call it before another thread is started.
@@ -217,10 +233,11 @@ impl Launched {
         tell(&self.channel, READY, 0, None);
     }
 
-    /// Once it has ended without ever running the command: what execve(2) said.
-    pub fn exec_error(&self) -> Option<Errno> {
+    /// Once it has ended without ever running the command: why.
+    pub fn not_run(&self) -> Option<NotRun> {
         match hear(&self.channel)? {
-            (EXEC_FAILED, errno, _) => Some(Errno::from_raw(errno)),
+            (EXEC_FAILED, errno, _) => Some(NotRun::Exec(Errno::from_raw(errno))),
+            (USER_FAILED, errno, _) => Some(NotRun::User(Errno::from_raw(errno))),
             _ => None,
         }
     }
@@ -251,6 +268,10 @@ fn run_child(command: &Command, choice: &Choice, signals: &SavedSignals, channel
         }
     }
     hear(channel);
+    if let Err(errno) = take_on_user(command) {
+        tell(channel, USER_FAILED, errno as i32, None);
+        sys::exit_now(1);
+    }
     sys::reset_for_child(signals);
     sys::close_streams_as_at_start();
     let Err(errno) = nix::unistd::execve(&command.file, &command.argv, &command.env);

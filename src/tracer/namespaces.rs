@@ -2,7 +2,7 @@
 
 use super::credentials::as_tracee;
 use super::served::{NOT_OURS, Served};
-use crate::image_fs::{HostFs, ImageFs, Meta, ReadAt};
+use crate::image_fs::{Guard, GuardedFs, HostFs};
 use crate::image_path::ImagePath;
 use crate::mounts::{Mount, Mounts};
 use crate::sys::Tid;
@@ -49,34 +49,36 @@ fn namespace_of(tid: Tid) -> Option<u64> {
 
 /// The files of a thread with mounts of its own, from its root directory, but for those that a
 /// process serves and that are no part of the image: it may be waiting for us.
-pub struct TheirFs {
-    inner: HostFs,
+pub type TheirFs = GuardedFs<HostFs, Theirs>;
+
+/// Where a thread sees what is served.
+pub struct Theirs {
     theirs: Mounts,
     ours: Mounts,
     served: Served,
 }
 
-impl TheirFs {
-    /// As the thread sees them.
-    ///
-    /// # Errors
-    /// When it may not be looked at.
-    pub fn of(tid: Tid, served: Served) -> io::Result<Self> {
-        let table = |path: String| -> io::Result<Mounts> {
-            Mounts::parse(&fs::read(path)?).map_err(io::Error::other)
-        };
-        // The dot: the link itself is none that a walk may find.
-        let root = format!("/proc/{tid}/root");
-        fs::read_link(&root)?;
-        Ok(Self {
-            inner: HostFs::new(root + "/."),
-            theirs: table(format!("/proc/{tid}/mountinfo"))?,
-            ours: table("/proc/thread-self/mountinfo".to_owned())?,
-            served,
-        })
-    }
+/// The files as the thread sees them.
+///
+/// # Errors
+/// When it may not be looked at.
+pub fn files_of(tid: Tid, served: Served) -> io::Result<TheirFs> {
+    let table = |path: String| -> io::Result<Mounts> {
+        Mounts::parse(&fs::read(path)?).map_err(io::Error::other)
+    };
+    // The dot: the link itself is none that a walk may find.
+    let root = format!("/proc/{tid}/root");
+    fs::read_link(&root)?;
+    let guard = Theirs {
+        theirs: table(format!("/proc/{tid}/mountinfo"))?,
+        ours: table("/proc/thread-self/mountinfo".to_owned())?,
+        served,
+    };
+    Ok(GuardedFs::new(HostFs::new(root + "/."), guard))
+}
 
-    fn spare(&self, path: &ImagePath) -> io::Result<()> {
+impl Guard for Theirs {
+    fn pass(&self, path: &ImagePath) -> io::Result<()> {
         let mount = self.theirs.of(path);
         let spared = mount.is_some_and(Mount::is_served) && {
             let here = self.ours.showing(&self.theirs, path);
@@ -86,32 +88,5 @@ impl TheirFs {
             return Err(NOT_OURS.into());
         }
         Ok(())
-    }
-}
-
-impl ImageFs for TheirFs {
-    fn lstat(&self, path: &ImagePath) -> io::Result<Meta> {
-        self.spare(path)?;
-        self.inner.lstat(path)
-    }
-
-    fn read_link(&self, path: &ImagePath) -> io::Result<Vec<u8>> {
-        self.spare(path)?;
-        self.inner.read_link(path)
-    }
-
-    fn list(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
-        self.spare(path)?;
-        self.inner.list(path)
-    }
-
-    fn open(&self, path: &ImagePath) -> io::Result<Box<dyn ReadAt>> {
-        self.spare(path)?;
-        self.inner.open(path)
-    }
-
-    fn xattrs(&self, path: &ImagePath) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        self.spare(path)?;
-        self.inner.xattrs(path)
     }
 }

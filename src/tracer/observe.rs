@@ -3,9 +3,11 @@
 
 mod bypass;
 mod changes;
+mod counting;
 mod cwds;
 mod elsewhere;
 mod exec;
+mod family;
 mod gaining;
 mod intent;
 mod places;
@@ -28,6 +30,7 @@ use crate::sys::Tid;
 pub use changes::Keeper;
 use changes::Nothing;
 use cwds::Cwds;
+use family::Family;
 pub use gaining::AtStake;
 use intent::Intent;
 use places::{base_of, placed, within};
@@ -54,12 +57,15 @@ pub struct Observer<T> {
     runs: HashMap<Tid, Option<ImagePath>>,
     programs: HashSet<Exec>,
     cwds: Cwds,
+    family: Family,
     /// Whether any process may have a root directory of its own.
     roots_differ: bool,
     /// Whether any process may have mounts of its own.
     mounts_differ: bool,
     /// Whether a seccomp filter decides which calls reach us.
     behind_filter: bool,
+    /// Whether all system calls are counted.
+    counts_calls: bool,
     hindrance: Hindrance,
     path: Vec<u8>,
     key: Vec<u8>,
@@ -96,9 +102,11 @@ impl<T: Tracees> Observer<T> {
             runs: HashMap::new(),
             programs: HashSet::new(),
             cwds: Cwds::default(),
+            family: Family::default(),
             roots_differ: false,
             mounts_differ: false,
             behind_filter: true,
+            counts_calls: false,
             hindrance: Hindrance::default(),
             path: Vec::new(),
             key: Vec::new(),

@@ -2,7 +2,7 @@
 //! for the application, which may itself be waiting for us; and nothing on it is ever packed. So
 //! we never look there.
 
-use crate::image_fs::{HostFs, ImageFs, Meta, ReadAt};
+use crate::image_fs::{Guard, GuardedFs, HostFs};
 use crate::image_path::ImagePath;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -154,55 +154,21 @@ fn unescaped(field: &[u8]) -> Vec<u8> {
 }
 
 /// The files of this machine, but for those that lie where we must not look.
-pub struct SparedFs {
-    inner: HostFs,
-    served: Served,
-}
+pub type SparedFs = GuardedFs<HostFs, Served>;
 
-impl SparedFs {
-    /// Spares what is served.
-    pub fn new(inner: HostFs, served: Served) -> Self {
-        Self { inner, served }
-    }
-
-    fn spare(&self, path: &ImagePath) -> io::Result<()> {
-        match self.served.holds(path) {
+impl Guard for Served {
+    fn pass(&self, path: &ImagePath) -> io::Result<()> {
+        match self.holds(path) {
             true => Err(NOT_OURS.into()),
             false => Ok(()),
         }
     }
 }
 
-impl ImageFs for SparedFs {
-    fn lstat(&self, path: &ImagePath) -> io::Result<Meta> {
-        self.spare(path)?;
-        self.inner.lstat(path)
-    }
-
-    fn read_link(&self, path: &ImagePath) -> io::Result<Vec<u8>> {
-        self.spare(path)?;
-        self.inner.read_link(path)
-    }
-
-    fn list(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
-        self.spare(path)?;
-        self.inner.list(path)
-    }
-
-    fn open(&self, path: &ImagePath) -> io::Result<Box<dyn ReadAt>> {
-        self.spare(path)?;
-        self.inner.open(path)
-    }
-
-    fn xattrs(&self, path: &ImagePath) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        self.spare(path)?;
-        self.inner.xattrs(path)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image_fs::ImageFs;
 
     const TABLE: &[u8] = b"22 1 0:20 / /proc rw,nosuid - proc proc rw\n\
         30 1 0:40 / /mnt/my\\040files rw,nosuid shared:4 master:2 - fuse.sshfs me@host: rw\n\

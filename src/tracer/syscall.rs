@@ -1,5 +1,6 @@
 //! Which system calls take paths, in which arguments, and what they do to them: data only.
 
+mod names;
 mod numbers;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use super::credentials::as_tracee;
 use super::gains::Privileges;
 use super::holdings;
 use super::memory::Memories;
-use super::namespaces::{Namespaces, TheirFs};
+use super::namespaces::{Namespaces, files_of};
 use super::served::{Served, SparedFs};
 use crate::image_fs::{HostFs, Walk, walk};
 use crate::image_path::ImagePath;
@@ -216,7 +216,7 @@ impl Tracees for ProcTracees {
     fn walk(&mut self, tid: Tid, path: &ImagePath, follow: bool) -> io::Result<Walk> {
         let served = &self.served;
         as_tracee(tid, || {
-            let fs = TheirFs::of(tid, served.clone())?;
+            let fs = files_of(tid, served.clone())?;
             Ok(walk(&fs, path, follow))
         })
     }

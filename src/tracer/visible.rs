@@ -288,7 +288,7 @@ mod tests {
         let (mut visibility, mut threads) = (Visibility::default(), Fake::new());
         visibility.before_hiding(TID);
         assert_eq!(
-            step(&mut visibility, StopInfo::Exit, &mut threads),
+            step(&mut visibility, StopInfo::Exit(0), &mut threads),
             Next::GoOn
         );
         assert!(
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(step(&mut visibility, BEFORE, &mut threads), Next::GoOn);
         threads.call();
         assert_eq!(
-            step(&mut visibility, StopInfo::Exit, &mut threads),
+            step(&mut visibility, StopInfo::Exit(0), &mut threads),
             Next::Visible
         );
         assert_eq!(
@@ -314,7 +314,7 @@ mod tests {
         threads.visible = true;
         visibility.before_hiding(TID);
         assert_eq!(
-            step(&mut visibility, StopInfo::Exit, &mut threads),
+            step(&mut visibility, StopInfo::Exit(0), &mut threads),
             Next::Visible
         );
         assert_eq!(at(&threads.state.registers), 1000);
@@ -326,13 +326,13 @@ mod tests {
         visibility.hidden_program(TID, 12);
         // The end of execve itself.
         assert_eq!(
-            step(&mut visibility, StopInfo::Exit, &mut threads),
+            step(&mut visibility, StopInfo::Exit(0), &mut threads),
             Next::GoOn
         );
         assert_eq!(step(&mut visibility, BEFORE, &mut threads), Next::GoOn);
         assert_eq!(threads.numbers_set, 1);
         threads.call();
-        let next = step(&mut visibility, StopInfo::Exit, &mut threads);
+        let next = step(&mut visibility, StopInfo::Exit(0), &mut threads);
         assert_eq!(next, Next::VisibleProgram(12));
         assert!(at(&threads.state.registers) < 1000, "its own call was lost");
         assert_eq!(threads.state.mask, 5);
@@ -344,7 +344,7 @@ mod tests {
         threads.filters_itself = true;
         visibility.before_hiding(TID);
         assert_eq!(
-            step(&mut visibility, StopInfo::Exit, &mut threads),
+            step(&mut visibility, StopInfo::Exit(0), &mut threads),
             Next::Hidden
         );
         assert_eq!(at(&threads.state.registers), 1000);
@@ -355,11 +355,11 @@ mod tests {
         let (mut visibility, mut threads) = (Visibility::default(), Fake::new());
         threads.obeys = false;
         visibility.before_hiding(TID);
-        step(&mut visibility, StopInfo::Exit, &mut threads);
+        step(&mut visibility, StopInfo::Exit(0), &mut threads);
         step(&mut visibility, BEFORE, &mut threads);
         threads.call();
         assert_eq!(
-            step(&mut visibility, StopInfo::Exit, &mut threads),
+            step(&mut visibility, StopInfo::Exit(0), &mut threads),
             Next::Hidden
         );
         assert_eq!(step(&mut visibility, BEFORE, &mut threads), Next::NotOurs);

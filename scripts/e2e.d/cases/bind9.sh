@@ -36,18 +36,27 @@ END
   chroot "$1" chown -R bind:bind /srv/jail/var/cache/bind /srv/jail/run/named
 }
 
-# The question for www.example.test, and for a name that is not there, over TCP.
+# The question for www.example.test, and for a name that is not there, over TCP. It listens before it has read its
+# zones, and answers SERVFAIL (2) until then.
 exercise() {
-  local name
+  local name answer tries
   for name in '\3www' '\3ftp'; do
-    printf '%s: ' "$name"
-    # The inner shell expands the dollars.
-    # shellcheck disable=SC2016
-    inside timeout 10 bash -c '
-      exec 3<>/dev/tcp/127.0.0.1/5353
-      printf "\0\42\22\64\0\0\0\1\0\0\0\0\0\0$1\7example\4test\0\0\1\0\1" >&3
-      length=$(head -c 2 <&3 | od -An -tu1 | { read -r high low; echo $((high * 256 + low)); })
-      head -c "$length" <&3 | od -An -tx1
-    ' ask "$name"
+    for ((tries = 0; tries < 100; tries++)); do
+      answer=$(ask "$name")
+      [[ $answer == ' 12 34 '??' 02 '* ]] || break
+      sleep 0.1
+    done
+    printf '%s: %s\n' "$name" "$answer"
   done
+}
+
+ask() {
+  # The inner shell expands the dollars.
+  # shellcheck disable=SC2016
+  inside timeout 10 bash -c '
+    exec 3<>/dev/tcp/127.0.0.1/5353
+    printf "\0\42\22\64\0\0\0\1\0\0\0\0\0\0$1\7example\4test\0\0\1\0\1" >&3
+    length=$(head -c 2 <&3 | od -An -tu1 | { read -r high low; echo $((high * 256 + low)); })
+    head -c "$length" <&3 | od -An -tx1
+  ' ask "$1"
 }

@@ -6,6 +6,8 @@ entrypoint=(/job.sh)
 port=none
 ends=itself
 status=7
+# It writes all over its image.
+read_only=no
 absent=(/srv/app/greeting /etc/app.conf.orig /srv/app/archived /srv/app/archived/version /srv/app/spool/job /usr/bin/dpkg)
 
 build() {

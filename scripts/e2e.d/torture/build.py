@@ -8,6 +8,7 @@ import tarfile
 import changes  # noqa: F401
 import kinds  # noqa: F401
 import mounts  # noqa: F401
+import random_trees  # noqa: F401
 from entries import archive, directories_above, file
 from suite import CASES
 

@@ -5,6 +5,7 @@ import sys
 import changes  # noqa: F401
 import kinds  # noqa: F401
 import mounts  # noqa: F401
+import random_trees  # noqa: F401
 import tree
 from suite import CASES
 

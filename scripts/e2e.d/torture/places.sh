@@ -47,7 +47,7 @@ torture_in() {
 
   say "$1: importing"
   "$containers" import --change "VOLUME $volume_of_image" \
-    --change 'ENV PYTHONDONTWRITEBYTECODE=1' --change 'ENTRYPOINT ["/usr/bin/python3","/torture/run.py","exercise"]' - "$image" <"$work/image.tar" >/dev/null
+    --change 'ENV PYTHONDONTWRITEBYTECODE=1' --change "ENV TORTURE_SEEDS=$TORTURE_SEEDS" --change 'ENTRYPOINT ["/usr/bin/python3","/torture/run.py","exercise"]' - "$image" <"$work/image.tar" >/dev/null
 
   say "$1: original"
   take_snapshot "$image" "$directory/original"
@@ -110,7 +110,7 @@ restart_in() {
 judge_place() {
   local status=0
   mkdir "$2/extracted"
-  tar --extract --numeric-owner --same-permissions --acls --xattrs --xattrs-include='*' \
+  tar --extract --warning=no-unknown-keyword --numeric-owner --same-permissions --acls --xattrs --xattrs-include='*' \
     --directory "$2/extracted" --file "$2/out/rootfs.tar"
   python3 "$torture/tree.py" "$2/extracted" >"$2/extracted.json"
   {

@@ -1,8 +1,10 @@
 //! What holds for every image.
 
 use super::*;
+use crate::pack::blob::hex;
 use crate::pack::sparse::SparseMap;
 use oci_spec::image::{ImageIndex, ImageManifest};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
@@ -41,12 +43,22 @@ fn config() -> ImageConfig {
     }
 }
 
+fn wish<'a>(config: &'a ImageConfig, tag: Option<&'a str>) -> ImageSpec<'a> {
+    ImageSpec {
+        config,
+        tag,
+        created: None,
+        compression: Compression::None,
+    }
+}
+
 fn image_of(layer: &[u8], tag: Option<&str>) -> (Vec<u8>, ImageSummary) {
     let mut bytes = Vec::new();
     let sha256 = Sha256::digest(layer).into();
     let mut layer = Cursor::new(layer);
-    let summary =
-        write_image(&mut layer, sha256, &config(), tag, None, &mut bytes).expect("written");
+    let config = config();
+    let wish = wish(&config, tag);
+    let summary = write_image(&mut layer, sha256, &wish, &mut bytes).expect("written");
     (bytes, summary)
 }
 
@@ -138,9 +150,7 @@ fn another_tarball_than_was_said_is_an_error() {
         let error = write_image(
             &mut Cursor::new(layer(size)),
             [0; 32],
-            &config(),
-            None,
-            None,
+            &wish(&config(), None),
             &mut Vec::new(),
         );
         assert!(matches!(error, Err(PackError::LayerChanged)), "{size}");
@@ -153,9 +163,7 @@ fn what_is_no_tarball_is_an_error() {
     let error = write_image(
         &mut garbage,
         [0; 32],
-        &config(),
-        None,
-        None,
+        &wish(&config(), None),
         &mut Vec::new(),
     );
     assert!(matches!(error, Err(PackError::Layer(_))));
@@ -179,4 +187,44 @@ fn holes_are_written_out_where_that_is_affordable() {
     assert!(bytes.len() < 16 * 1024);
     assert_eq!(summary.layer_bytes, sparse.len() as u64);
     assert_eq!(summary.losses.len(), 2);
+}
+
+#[test]
+fn a_compressed_layer_says_so_and_keeps_the_digest_of_the_tarball() {
+    let tarball = layer(300_000);
+    let config = config();
+    for (compression, media_type) in [
+        (Compression::Gzip, MediaType::ImageLayerGzip),
+        (Compression::Zstd, MediaType::ImageLayerZstd),
+    ] {
+        let wish = ImageSpec {
+            compression,
+            ..wish(&config, Some("app"))
+        };
+        let sha256: [u8; 32] = Sha256::digest(&tarball).into();
+        let mut bytes = Vec::new();
+        let written = write_image(&mut Cursor::new(&tarball), sha256, &wish, &mut bytes);
+        let summary = written.expect("written");
+        let files = files(&bytes);
+        let blob = |digest: &str| &files[&digest.replace("sha256:", "blobs/sha256/")];
+        let manifest = ImageManifest::from_reader(blob(&summary.manifest_digest).as_slice());
+        let described = manifest.expect("a manifest").layers()[0].clone();
+        assert_eq!(described.media_type(), &media_type);
+        assert_eq!(described.digest().to_string(), summary.layer_digest);
+        let content = blob(&summary.layer_digest);
+        assert_eq!(described.size(), content.len() as u64);
+        assert!(content.len() < tarball.len() / 20, "{}", content.len());
+        assert_eq!(summary.layer_digest[7..], hex(&Sha256::digest(content)));
+        let configuration = blob(&summary.config_digest).as_slice();
+        let configuration = ImageConfiguration::from_reader(configuration);
+        let diff_ids = configuration.expect("a configuration");
+        let diff_id = format!("sha256:{}", hex(&sha256));
+        assert_eq!(diff_ids.rootfs().diff_ids(), &[diff_id]);
+
+        let mut in_place = Cursor::new(Vec::new());
+        let source = &mut Cursor::new(&tarball);
+        let again = write_image_in_place(source, sha256, &wish, &mut in_place);
+        assert_eq!(again.expect("written"), summary);
+        assert!(in_place.into_inner() == bytes);
+    }
 }

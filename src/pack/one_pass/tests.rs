@@ -28,6 +28,7 @@ fn wish(config: &ImageConfig) -> ImageSpec<'_> {
         config,
         tag: Some("app"),
         created: None,
+        compression: Compression::None,
     }
 }
 
@@ -52,16 +53,23 @@ fn both_files_are_those_that_are_written_one_after_the_other() {
         assert_eq!(tarball, expected, "{size}");
         assert_eq!(layer, expected_layer);
         let (mut source, mut other) = (Cursor::new(&tarball), Vec::new());
-        let expected_summary = write_image(
-            &mut source,
-            layer.sha256,
-            &config,
-            Some("app"),
-            None,
-            &mut other,
-        );
+        let expected_summary = write_image(&mut source, layer.sha256, &wish(&config), &mut other);
         assert_eq!(summary, Some(expected_summary.expect("written")));
         assert_eq!(image.into_inner(), other, "{size}");
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let wish = ImageSpec {
+                compression,
+                ..wish(&config)
+            };
+            let (mut image, mut other) = (Cursor::new(Vec::new()), Vec::new());
+            let both = Some((&mut image, &wish));
+            let written = write_layer_and_image(&fs, &manifest, &mut io::sink(), both);
+            let mut source = Cursor::new(&tarball);
+            let expected = write_image(&mut source, layer.sha256, &wish, &mut other);
+            let summary = written.expect("written").image;
+            assert_eq!(summary, Some(expected.expect("written")));
+            assert!(image.into_inner() == other, "{size} {compression:?}");
+        }
     }
 }
 

@@ -108,7 +108,9 @@ fn beyond_the_limit_the_file_is_told_and_later_ones_may_fit() {
     let Body::Unsaved(why) = original.body else {
         panic!("{:?}", original.body);
     };
-    assert!(why.contains("--originals-limit"), "{why}");
+    let place = scene.spool.directory().expect("made").display();
+    let named = format!("in {place}: raise --originals-limit");
+    assert!(why.contains(&named), "{why}");
     let small = scene.file("small", "ten bytes!");
     let original = scene.keep(&small, Level::Whole);
     assert_eq!(scene.saved(&original), "ten bytes!");

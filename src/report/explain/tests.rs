@@ -3,7 +3,8 @@
 use super::super::testing::{item, opened, path, report};
 use super::*;
 use crate::image_fs::FileKind;
-use crate::report::model::PackageItem;
+use crate::recording::Process;
+use crate::report::model::{PackageItem, ProcessItem};
 
 fn chain(explanation: &Explanation) -> Vec<String> {
     let steps = explanation.chain.iter();
@@ -105,4 +106,36 @@ fn what_is_left_out_has_its_reason_or_that_of_what_it_lies_in_and_a_remedy() {
     assert_eq!(told("/etc/d/deep/x").0, None);
     assert_eq!(told("/gone/x").0, None);
     assert!(told("/etc/d/deep/x").1.contains("nothing used it"));
+}
+
+#[test]
+fn the_chain_ends_with_those_who_started_the_process() {
+    let process = |pid, parent, programs: &[&str]| ProcessItem {
+        pid,
+        process: Process {
+            parent,
+            programs: programs.iter().map(|text| path(text)).collect(),
+        },
+    };
+    let mut report = report(vec![item("/etc/x", &[opened()])], &[]);
+    let ancestors = |report: &Report| -> Vec<String> {
+        let explanation = Index::new(report).explain(&path("/etc/x"));
+        let ancestors = explanation.started_by.iter();
+        let shown = |one: &Ancestor| match &one.program {
+            Some(program) => format!("{program} {}", one.pid),
+            None => one.pid.to_string(),
+        };
+        ancestors.map(shown).collect()
+    };
+    assert!(ancestors(&report).is_empty());
+    // What a process was forked with is what its parent ran at that time.
+    report.recording.processes = vec![
+        process(1, None, &["/bin/sh", "/sbin/server"]),
+        process(5, Some(1), &["/bin/sh", "/bin/make"]),
+        process(7, Some(5), &["/bin/make", "/bin/app"]),
+    ];
+    assert_eq!(ancestors(&report), ["/bin/make 5", "/bin/sh 1"]);
+    // An ID that was given twice.
+    report.recording.processes[0].process.parent = Some(7);
+    assert_eq!(ancestors(&report).len(), MAX_ANCESTORS);
 }

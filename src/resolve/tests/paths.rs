@@ -190,14 +190,14 @@ fn the_working_directory_of_the_command_is_shipped() {
 }
 
 /// Refuses what its list names.
-struct Refusing(MemFs, Vec<ImagePath>);
+struct Refusing(MemFs, Vec<ImagePath>, Errno);
 
 impl Refusing {
     fn ask(&self, path: &ImagePath) -> io::Result<()> {
         let refused = self.1.contains(path);
         refused
             .then_some(())
-            .map_or(Ok(()), |()| Err(Errno::EACCES.into()))
+            .map_or(Ok(()), |()| Err(self.2.into()))
     }
 }
 
@@ -232,7 +232,11 @@ fn what_cannot_be_read_is_excluded_and_told() {
         .file("/a/secret", "x")
         .symlink("/b", "/a")
         .file("/closed/f", "x");
-    let fs = Refusing(tree, vec![path("/a/secret"), path("/closed")]);
+    let fs = Refusing(
+        tree,
+        vec![path("/a/secret"), path("/closed")],
+        Errno::EACCES,
+    );
     let mut case = Case::new(MemFs::new())
         .opens("/a/secret")
         .opens("/b/secret")
@@ -253,4 +257,24 @@ fn what_cannot_be_read_is_excluded_and_told() {
         );
     }
     assert!(!shipped(&manifest).contains(&"/a/secret".to_owned()));
+}
+
+#[test]
+fn what_a_failing_disk_does_not_give_is_a_failure_and_no_mere_loss() {
+    let tree = MemFs::new()
+        .file("/a", "x")
+        .file("/d/f", "x")
+        .file("/b", "x");
+    let fs = Refusing(tree, vec![path("/a"), path("/d")], Errno::EIO);
+    let mut case = Case::new(MemFs::new())
+        .opens("/a")
+        .opens("/b")
+        .opens("/d/f")
+        .uses(Access::LIST, "/d");
+    let manifest = resolve_with(&fs, &case.recording, &case.options, &mut case.table);
+    let failed: Vec<String> = manifest.failures.keys().map(ToString::to_string).collect();
+    assert_eq!(failed, ["/a", "/d", "/d/f"]);
+    case.options.exclude = Patterns::new(["/a", "/d"]).expect("patterns");
+    let manifest = resolve_with(&fs, &case.recording, &case.options, &mut case.table);
+    assert!(manifest.failures.is_empty(), "{:?}", manifest.failures);
 }

@@ -47,6 +47,9 @@ impl Gate {
             Event::Created(path) if !self.may_have_made(&path, fs) => None,
             // The supervisor keeps originals itself, and knows what it kept.
             Event::Kept(_) => return Err(Refusal::new("originals are the supervisor's to keep")),
+            Event::Called { call, .. } if !call.is_plausible() => {
+                return Err(Refusal::new("no system call is called so"));
+            }
             Event::Lost(loss) => Some(Event::Lost(self.bounded(loss))),
             event => Some(event),
         })
@@ -96,7 +99,8 @@ fn paths_of(event: &Event) -> impl Iterator<Item = &ImagePath> {
         Event::Created(path) => [Some(path), None, None, None],
         Event::Kept(original) => [Some(&original.path), None, None, None],
         Event::Moved { from, to } => [Some(from), Some(to), None, None],
-        Event::Lost(_) => [None; 4],
+        Event::Introduced(process) => [process.program.as_ref(), None, None, None],
+        Event::Called { .. } | Event::Lost(_) => [None; 4],
     };
     paths.into_iter().flatten()
 }

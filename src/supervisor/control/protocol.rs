@@ -60,7 +60,11 @@ pub enum Answer {
     /// The stop has begun.
     Stopping {},
     /// Events are taken in from now on.
-    Joined {},
+    Joined {
+        /// System calls are counted: the command's are to be told too.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        calls: bool,
+    },
     /// To a joined command: send what is held back, then [`Told::Flushed`] with this number.
     Flush(u64),
     /// To a joined command: whether what [`Told::Keep`] of this number asked for is kept.

@@ -149,6 +149,10 @@ fn stop(shared: &Shared, writer: &UnixStream, wait: bool) -> Result<(), Refusal>
         let waiting = writer.try_clone().map_err(broken)?;
         shared.waiting().push(waiting);
     }
+    // Nobody is left to be signalled.
+    if shared.hurry_if_over() {
+        return Ok(());
+    }
     sys::send_signal(shared.about.stopped_by, libc::SIGTERM)
         .map_err(|errno| Refusal::new(format!("SIGTERM cannot be sent: {errno}")))
 }
@@ -173,13 +177,14 @@ fn receive(
         fs: HostFs::new("/"),
         batch: Vec::new(),
     };
-    let result = answer(writer, &Answer::Joined {})
-        .map_err(broken)
-        .and_then(|()| {
-            intake.take_all(lines, writer, |request| {
-                shared.joined.on_flushed(number, request);
-            })
-        });
+    let joined = Answer::Joined {
+        calls: shared.about.counts_calls,
+    };
+    let result = answer(writer, &joined).map_err(broken).and_then(|()| {
+        intake.take_all(lines, writer, |request| {
+            shared.joined.on_flushed(number, request);
+        })
+    });
     if result.is_err() {
         intake.batch.push(Event::Lost(Loss {
             what: format!(

@@ -27,6 +27,7 @@ const LAST_ANSWER: Duration = Duration::from_secs(10);
 /// A place in a supervisor's recording.
 pub struct Session {
     connection: Connection,
+    counts_calls: bool,
 }
 
 impl Session {
@@ -37,9 +38,17 @@ impl Session {
     pub fn join(mut connection: Connection, argv: &[Vec<u8>]) -> Result<Self, Refusal> {
         let command = shortened(argv);
         match connection.ask(Ask::Join { command })? {
-            Answer::Joined {} => Ok(Self { connection }),
+            Answer::Joined { calls } => Ok(Self {
+                connection,
+                counts_calls: calls,
+            }),
             _ => Err(Refusal::new("the supervisor's answer makes no sense")),
         }
+    }
+
+    /// Whether the supervisor counts system calls.
+    pub fn counts_calls(&self) -> bool {
+        self.counts_calls
     }
 
     /// The supervisor's process.

@@ -37,9 +37,11 @@ impl Scene {
             recorder: recorder.handle(),
             originals: Originals::new(spool, recorder.handle(), Vec::new()),
             engine: Engine::Notify,
+            counts_calls: false,
             argv: vec![b"app".to_vec()],
             main: 7,
             stopped_by: 7,
+            hurry: Arc::default(),
             outputs: vec![PathBuf::from("/out/rootfs.tar")],
             pack: Arc::new(pack),
             greet: Box::new(|_| {}),
@@ -105,6 +107,18 @@ fn request(ask: Ask) -> Vec<u8> {
         protocol: protocol::PROTOCOL,
         ask,
     })
+}
+
+#[test]
+fn who_asks_for_the_end_while_the_outputs_are_written_hurries_them_and_signals_nobody() {
+    let scene = Scene::new();
+    let hurry = Arc::clone(&scene.control.shared.about.hurry);
+    assert!(!scene.control.hurry_if_over());
+    scene.control.on_end_of_trace();
+    // Process 7 is none of ours: a signal to it would be refused.
+    let answers = scene.answers(&request(Ask::Stop { wait: false }));
+    assert_eq!(answers, [r#"{"stopping":{}}"#]);
+    assert!(hurry.load(Ordering::Relaxed));
 }
 
 fn join() -> Ask {

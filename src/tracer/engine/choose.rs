@@ -81,6 +81,8 @@ pub struct Choice {
     pub keep_visible: bool,
     /// The application may use io_uring, through which files are opened unseen.
     pub allow_io_uring: bool,
+    /// All system calls are counted.
+    pub counts_calls: bool,
     /// A program whose set-user-ID bit or file capabilities would have no effect under trace is
     /// let go when it is executed.
     pub releases_gains: bool,
@@ -102,6 +104,7 @@ pub fn choose(can: Capabilities, wish: Wish, keep_setuid: bool) -> Result<Choice
         wait_killable: can.wait_killable,
         keep_visible: !can.sys_ptrace,
         allow_io_uring: false,
+        counts_calls: false,
         releases_gains: keeps && !can.sys_ptrace,
         step_down,
     };

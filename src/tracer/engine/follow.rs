@@ -5,6 +5,7 @@ use super::ending::Ending;
 use super::threads::ProcThreads;
 use super::{Choice, Engine};
 use crate::sys::{self, StopInfo, SyscallEntry, Tid};
+use crate::tracer::census::Census;
 use crate::tracer::filter::OURS;
 use crate::tracer::observe::{AtStake, Observer};
 use crate::tracer::stop::{End, Stop};
@@ -95,9 +96,11 @@ pub struct Follower<'a, T> {
     engine: Engine,
     pub(super) tasks: TaskTable,
     table: Table,
+    /// `None` where system calls are not counted.
+    pub(super) census: Option<Census>,
     observer: &'a Mutex<Observer<T>>,
     pub(super) watcher: &'a mut dyn Watcher,
-    ran: bool,
+    pub(super) ran: bool,
     /// Whether programs that would gain nothing under trace are let go.
     releases_gains: bool,
     /// `None` where we may look at every process, whatever it does.
@@ -124,6 +127,7 @@ impl<'a, T: Tracees> Follower<'a, T> {
                 false => TaskTable::new(main),
             },
             table: Table::new(),
+            census: choice.counts_calls.then(Census::default),
             observer,
             watcher,
             ran: false,
@@ -230,6 +234,9 @@ impl<'a, T: Tracees> Follower<'a, T> {
             // It may have been taken for the command's when it stopped before this was told.
             self.watcher.on_change(message as Tid, false);
         }
+        if stop == Stop::Spawned {
+            self.observer().on_child(message as Tid, tid);
+        }
         let mut at_stake = None;
         match notice {
             Some(Notice::Call) => at_stake = self.on_call(tid, stop),
@@ -247,6 +254,7 @@ impl<'a, T: Tracees> Follower<'a, T> {
                 }
             }
             Some(Notice::Ended) => {
+                self.count_end(tid);
                 self.observer().on_end(tid);
                 self.watcher.on_change(tid, false);
                 self.no_longer_released(tid);
@@ -320,6 +328,7 @@ impl<'a, T: Tracees> Follower<'a, T> {
                 return None;
             }
         }
+        self.count(tid, info);
         match info {
             // A filter of the application's own has asked for a tracer, and there would be none.
             StopInfo::Entry(entry) if entry.told.is_some_and(|told| told != OURS) => {

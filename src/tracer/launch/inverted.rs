@@ -2,7 +2,8 @@
 //! wait(2) does not show, becomes the tracer.
 
 use super::{
-    Choice, Command, FILTER_FAILED, LaunchError, Launched, READY, attach, filter_self, hear, tell,
+    Choice, Command, FILTER_FAILED, LaunchError, Launched, NotRun, READY, attach, filter_self,
+    hear, take_on_user, tell,
 };
 use crate::sys::{self, SavedSignals, Tid};
 use crate::tracer::engine::Engine;
@@ -35,8 +36,8 @@ pub struct Attacher {
 pub enum Failed {
     /// It could not be traced.
     Launch(LaunchError),
-    /// execve(2) failed.
-    Exec(Errno),
+    /// It could not be started.
+    NotRun(NotRun),
 }
 
 /// What the tracer tells besides [`READY`] and [`FILTER_FAILED`].
@@ -81,7 +82,7 @@ impl Forerunner {
         sys::permit_tracer(self.tracer);
         tell(&self.channel, READY, 0, None);
         match self.try_become(command, choice, signals) {
-            Ok(errno) => Failed::Exec(errno),
+            Ok(not_run) => Failed::NotRun(not_run),
             Err(error) => {
                 // It lets go of us before it ends.
                 let _ = sys::wait_for(self.tracer);
@@ -90,13 +91,13 @@ impl Forerunner {
         }
     }
 
-    /// Gives what execve(2) said.
+    /// Gives why the command does not run though it is traced.
     fn try_become(
         &self,
         command: &Command,
         choice: &Choice,
         signals: &SavedSignals,
-    ) -> Result<Errno, LaunchError> {
+    ) -> Result<NotRun, LaunchError> {
         self.await_tracer()?;
         if choice.engine != Engine::SyscallStop {
             match filter_self(choice, Some(self.tracer)) {
@@ -108,9 +109,12 @@ impl Forerunner {
             }
         }
         self.await_tracer()?;
+        if let Err(errno) = take_on_user(command) {
+            return Ok(NotRun::User(errno));
+        }
         sys::reset_for_child(signals);
         let Err(errno) = nix::unistd::execve(&command.file, &command.argv, &command.env);
-        Ok(errno)
+        Ok(NotRun::Exec(errno))
     }
 
     fn await_tracer(&self) -> Result<(), LaunchError> {

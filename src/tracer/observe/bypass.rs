@@ -56,6 +56,7 @@ impl<T: Tracees> Observer<T> {
                 "what a child of {program} uses that it has started with CLONE_UNTRACED: no \
                  tracer may follow it; name it with --include and --include-exe"
             ));
+            self.lose_calls(&format!("a child of {program}"));
         }
     }
 

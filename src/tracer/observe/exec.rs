@@ -62,6 +62,7 @@ impl<T: Tracees> Observer<T> {
             return;
         };
         let program = self.then_of(&program).unwrap_or(program);
+        self.introduce_program(tid);
         let environment = match self.tracees.environment(tid) {
             Ok(environment) => environment,
             Err(error) => {

@@ -76,6 +76,7 @@ impl<T: Tracees> Observer<T> {
              until that can be followed: {known}; run the container as root with --cap-add \
              SYS_PTRACE, or name what is missing with --include"
         ));
+        self.lose_calls(&program.to_string());
         let cwd = self.cwd_within(tid, &asked.root);
         // The loader takes nothing of its environment (ld.so(8), "Secure-execution mode").
         self.tell_start(Exec {

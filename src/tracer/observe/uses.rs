@@ -134,6 +134,7 @@ impl<T: Tracees> Observer<T> {
 
     fn tell_use(&mut self, tid: Tid, call: &'static Call, place: Place, access: Access) {
         let origin = self.origin(tid, call);
+        self.introduce(tid);
         (self.emit)(Event::Used {
             place,
             access,

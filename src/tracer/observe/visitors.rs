@@ -41,6 +41,7 @@ impl<T: Tracees> Observer<T> {
             "what {program}, which entered the container from outside, did before it was \
              followed: {known}; run it as: {REMEDY}"
         ));
+        self.lose_calls(&program);
     }
 
     /// Somebody has opened this file, by its physical path: it may have been anybody.
@@ -83,6 +84,7 @@ impl<T: Tracees> Observer<T> {
             Access::OPEN
         };
         let program = self.runs_now(tid);
+        self.introduce(tid);
         (self.emit)(Event::Used {
             place: Place::at(path),
             access,

@@ -170,6 +170,8 @@ impl<T: Tracees> Finder<T> {
 
     fn tell(&self, finding: &Finding) {
         let known = self.door.note_incomplete();
+        self.observer()
+            .lose_calls("a process that entered the container from outside");
         self.observer().lose(match finding {
             Finding::Missed(name) => format!(
                 "a process that entered the container from outside ({}) ended before it \
@@ -187,6 +189,7 @@ impl<T: Tracees> Finder<T> {
     }
 
     fn begin_log(&mut self) {
+        self.hush.want();
         match Log::start(ImagePath::root()) {
             Ok(log) => {
                 self.is_ours = self.hush.hear();

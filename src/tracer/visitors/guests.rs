@@ -175,6 +175,18 @@ impl Guests {
         self.guests.get(&pid).is_some_and(|guest| guest.ours)
     }
 
+    /// What micropacker has started stays micropacker's business when `parent` is gone.
+    fn inherit(&mut self, parent: Tid) {
+        for child in self.guests.values_mut() {
+            if child.parent == parent {
+                child.ours = true;
+                if child.state == State::Waits {
+                    child.state = State::LetGo;
+                }
+            }
+        }
+    }
+
     /// A process that runs micropacker itself: it may have been seen already, and it may be gone.
     pub fn on_colleague(&mut self, pid: Tid, now: Instant) {
         if pid == self.own || self.ancestors.contains(&pid) {
@@ -218,7 +230,11 @@ impl Guests {
         let Some(status) = status.filter(|status| status.runs) else {
             let gone = self.guests.remove(&pid)?;
             // It may have been seen before it was known who had started it.
-            let missed = gone.state == State::Waits && !gone.told && !self.is_ours(gone.parent);
+            let ours = gone.ours || self.is_ours(gone.parent);
+            if ours {
+                self.inherit(pid);
+            }
+            let missed = gone.state == State::Waits && !gone.told && !ours;
             return missed.then_some(Finding::Missed(gone.name));
         };
         let age = now.saturating_duration_since(guest.since);

@@ -15,6 +15,20 @@ struct State {
     is_read: bool,
     /// Whether its reader has taken in all that was opened before the work began.
     heard: bool,
+    /// Whether somebody works who gives way to a log.
+    is_yielding: bool,
+    /// Whether a log was wanted: such work is over for good.
+    is_wanted: bool,
+}
+
+/// Work that gives way to a log, until it is dropped.
+pub struct Yielding(Hush);
+
+impl Drop for Yielding {
+    fn drop(&mut self) {
+        self.0.state().is_yielding = false;
+        self.0.0.1.notify_all();
+    }
 }
 
 impl Hush {
@@ -29,6 +43,31 @@ impl Hush {
         let result = work();
         self.state().workers -= 1;
         result
+    }
+
+    /// Begins work that gives way to a log: whoever does it looks at [`Self::is_wanted`] often, and
+    /// ends it then. `None` once there is a log, or was one.
+    pub fn begin_yielding(&self) -> Option<Yielding> {
+        let mut state = self.state();
+        if state.is_wanted {
+            return None;
+        }
+        state.is_yielding = true;
+        Some(Yielding(self.clone()))
+    }
+
+    /// Whether a log is wanted, or was.
+    pub fn is_wanted(&self) -> bool {
+        self.state().is_wanted
+    }
+
+    /// For who is about to begin a log: waits until those who give way have done so.
+    pub fn want(&self) {
+        let mut state = self.state();
+        state.is_wanted = true;
+        while state.is_yielding {
+            state = self.wait(state);
+        }
     }
 
     /// For the reader, each time it has read everything: true when what it reads next is not to
@@ -68,6 +107,22 @@ mod tests {
         hush.hear();
         hush.finish();
         assert_eq!(hush.during(|| 4), 4);
+    }
+
+    #[test]
+    fn a_log_waits_until_others_have_given_way_and_they_never_begin_again() {
+        let hush = Hush::default();
+        drop(hush.begin_yielding().expect("no log"));
+        let yielding = hush.begin_yielding().expect("no log");
+        let log = hush.clone();
+        let thread = std::thread::spawn(move || log.want());
+        while !hush.is_wanted() {
+            std::thread::yield_now();
+        }
+        assert!(!thread.is_finished(), "it did not wait");
+        drop(yielding);
+        thread.join().expect("ended");
+        assert!(hush.begin_yielding().is_none());
     }
 
     #[test]

@@ -151,6 +151,20 @@ fn micropacker_itself_and_what_it_starts_are_never_missed() {
 }
 
 #[test]
+fn what_micropacker_started_is_not_missed_when_both_are_gone() {
+    let (mut guests, now) = guests();
+    let child = |parent| Status { parent, ..ENTERED };
+    guests.on_sight(40, ENTERED, now);
+    guests.on_sight(50, child(40), now);
+    guests.on_sight(60, child(50), now);
+    guests.on_colleague(40, now);
+    for pid in guests.due(now) {
+        let finding = guests.on_look(pid, None, || Whereabouts::Unknown, || None, now);
+        assert_eq!(finding, None, "{pid}");
+    }
+}
+
+#[test]
 fn one_that_ran_micropacker_and_runs_something_else_now_has_entered() {
     let (mut guests, now) = guests();
     guests.on_colleague(40, now);
