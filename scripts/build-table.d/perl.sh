@@ -8,6 +8,6 @@ options=(--ready end --same-output)
 build() {
   put "$1" /app/job.pl <<'END'
 use strict; use JSON::PP; use Digest::SHA qw(sha256_hex); use POSIX qw(strftime); use Encode;
-print encode_json({ digest => sha256_hex("micro"), year => strftime("%Y", localtime), text => decode("UTF-8", "\xc3\xa9") }), "\n";
+print JSON::PP->new->utf8->canonical->encode({ digest => sha256_hex("micro"), year => strftime("%Y", localtime), text => decode("UTF-8", "\xc3\xa9") }), "\n";
 END
 }
