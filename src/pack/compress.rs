@@ -344,7 +344,7 @@ mod tests {
             }
         }
         let noise: Vec<u8> = (0..3u32 << 18)
-            .flat_map(|at| (at * at).to_le_bytes())
+            .flat_map(|at| (at.wrapping_mul(at)).to_le_bytes())
             .collect();
         for compression in [Compression::Gzip, Compression::Zstd] {
             let mut full = Full(20_000);
