@@ -161,6 +161,9 @@ impl<T: Tracees> Finder<T> {
                 self.tell(&finding);
             }
         }
+        for finding in self.guests.settle(now) {
+            self.tell(&finding);
+        }
         let (wanted, pace) = self.guests.wanted(now);
         if !wanted.is_empty() && self.log.is_none() && self.may_log {
             self.begin_log();
@@ -245,6 +248,10 @@ impl<T: Tracees> Finder<T> {
     }
 
     fn finish(mut self) {
+        // Nobody is heard of any more.
+        for finding in self.guests.settle(Instant::now() + UNTIL_LOGGED) {
+            self.tell(&finding);
+        }
         self.read_log();
         self.hush.finish();
         let Some(log) = self.log.take() else { return };

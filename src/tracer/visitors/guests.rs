@@ -62,6 +62,8 @@ pub enum Finding {
 /// All that have entered and have not ended.
 pub struct Guests {
     guests: BTreeMap<Tid, Guest>,
+    /// Those that ended unfollowed while it was not known whether micropacker had started them.
+    unsettled: Vec<Guest>,
     own: Tid,
     /// Those that started us: never to be followed.
     ancestors: Vec<Tid>,
@@ -83,6 +85,8 @@ const PACES: [(Duration, Duration); 2] = [
 const SLOWEST: Duration = Duration::from_millis(50);
 /// How long the engine never takes.
 const LONG: Duration = Duration::from_secs(5);
+/// How long it may take to hear of micropacker's own processes.
+const SETTLED: Duration = Duration::from_secs(2);
 /// How often those that are there for long are looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -91,6 +95,7 @@ impl Guests {
     pub fn new(own: Tid, ancestors: Vec<Tid>) -> Self {
         Self {
             guests: BTreeMap::new(),
+            unsettled: Vec::new(),
             own,
             ancestors,
             takes_visitors: true,
@@ -175,8 +180,27 @@ impl Guests {
         self.guests.get(&pid).is_some_and(|guest| guest.ours)
     }
 
+    /// Those that were missed, now that it is known who had started them, or long enough was not:
+    /// `exec` starts processes before we have heard that it is one of ours.
+    pub fn settle(&mut self, now: Instant) -> Vec<Finding> {
+        let (missed, unsettled) = std::mem::take(&mut self.unsettled)
+            .into_iter()
+            .filter(|gone| !self.is_ours(gone.parent))
+            .partition(|gone| {
+                !self.guests.contains_key(&gone.parent)
+                    || now.saturating_duration_since(gone.since) >= SETTLED
+            });
+        self.unsettled = unsettled;
+        let missed: Vec<Guest> = missed;
+        missed
+            .into_iter()
+            .map(|gone| Finding::Missed(gone.name))
+            .collect()
+    }
+
     /// What micropacker has started stays micropacker's business when `parent` is gone.
     fn inherit(&mut self, parent: Tid) {
+        self.unsettled.retain(|gone| gone.parent != parent);
         for child in self.guests.values_mut() {
             if child.parent == parent {
                 child.ours = true;
@@ -235,6 +259,10 @@ impl Guests {
                 self.inherit(pid);
             }
             let missed = gone.state == State::Waits && !gone.told && !ours;
+            if missed && self.guests.contains_key(&gone.parent) {
+                self.unsettled.push(gone);
+                return None;
+            }
             return missed.then_some(Finding::Missed(gone.name));
         };
         let age = now.saturating_duration_since(guest.since);

@@ -165,6 +165,34 @@ fn what_micropacker_started_is_not_missed_when_both_are_gone() {
 }
 
 #[test]
+fn what_somebody_unknown_started_is_missed_unless_that_turns_out_to_be_micropacker() {
+    let missed = || vec![Finding::Missed(String::new())];
+    let child = |parent| Status { parent, ..ENTERED };
+    let gone = |guests: &mut Guests, pid, now| {
+        guests.on_look(pid, None, || Whereabouts::Unknown, || None, now)
+    };
+    for is_ours in [true, false] {
+        for parent_ends in [true, false] {
+            let (mut guests, now) = guests();
+            guests.on_sight(40, ENTERED, now);
+            guests.on_sight(50, child(40), now);
+            assert_eq!(gone(&mut guests, 50, now), None);
+            assert_eq!(guests.settle(now), [], "not yet known");
+            if is_ours {
+                guests.on_colleague(40, now);
+            }
+            if parent_ends {
+                gone(&mut guests, 40, now);
+            }
+            let later = if parent_ends { now } else { now + SETTLED };
+            let expected = if is_ours { vec![] } else { missed() };
+            assert_eq!(guests.settle(later), expected);
+            assert_eq!(guests.settle(later), [], "told once");
+        }
+    }
+}
+
+#[test]
 fn one_that_ran_micropacker_and_runs_something_else_now_has_entered() {
     let (mut guests, now) = guests();
     guests.on_colleague(40, now);
