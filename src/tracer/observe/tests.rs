@@ -276,7 +276,7 @@ fn listing_names_the_directory_of_the_descriptor() {
 fn socket_addresses_end_at_their_length_or_nul_and_abstract_ones_are_none() {
     let mut scene = Scene::new(files());
     let family = (libc::AF_UNIX as u16).to_ne_bytes();
-    let unended = scene.put(&[&family[..], b"/etc/confXXX"].concat());
+    let unended = scene.put(&[&family[..], b"/etc/config"].concat());
     assert_eq!(
         scene.call("connect", &[3, unended, 2 + 9]),
         ["used /etc/conf"]
