@@ -89,9 +89,10 @@ impl RunOptions {
             let (name, value) = match Form::of(bytes) {
                 Form::Complete(name, value) => (name, value.map(<[u8]>::to_vec)),
                 Form::Open(name) => {
-                    let next = words
-                        .next()
-                        .ok_or_else(|| format!("{}: its value is missing", word.display()))?;
+                    let next = words.next().ok_or_else(|| {
+                        let word = word.display();
+                        format!("{word}: its value is missing; if it takes none, write {word}=true")
+                    })?;
                     whole.push(next.clone());
                     (name, Some(next.as_bytes().to_vec()))
                 }

@@ -114,7 +114,11 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
 /// `--missing`.
 fn note_missing(file: &Path) -> Result<Missing> {
     Missing::create(file).map_err(|error| {
-        let message = format!("cannot write --missing {}: {error}", file.display());
+        let message = format!(
+            "cannot write --missing {}: {error}; name a file in a directory that is there and can \
+             be written to",
+            file.display()
+        );
         Failure::new(exit::OUTPUT, message).into()
     })
 }

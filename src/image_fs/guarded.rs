@@ -43,6 +43,14 @@ impl<F: ImageFs, G: Guard> ImageFs for GuardedFs<F, G> {
         self.behind(path)?.list(path)
     }
 
+    fn list_with_made(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
+        self.behind(path)?.list_with_made(path)
+    }
+
+    fn is_made(&self, path: &ImagePath) -> bool {
+        self.behind(path).is_ok_and(|inner| inner.is_made(path))
+    }
+
     fn open(&self, path: &ImagePath) -> io::Result<Box<dyn ReadAt>> {
         self.behind(path)?.open(path)
     }

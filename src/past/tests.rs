@@ -119,6 +119,17 @@ fn what_was_made_is_seen_by_its_name_alone() {
         before.read(&path("/d/made/x"), 10).ok(),
         Some(b"new".to_vec())
     );
+    struct Anybody;
+    impl crate::image_fs::Guard for Anybody {
+        fn pass(&self, _path: &ImagePath) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let made = before.list_with_made(&path("/d")).expect("a directory");
+    let guarded = crate::image_fs::GuardedFs::new(before, Anybody);
+    assert!(guarded.is_made(&path("/d/made/x")) && !guarded.is_made(&path("/d/old")));
+    let guarded = guarded.list_with_made(&path("/d"));
+    assert_eq!(guarded.expect("a directory"), made, "behind a guard");
 }
 
 #[test]
