@@ -165,7 +165,7 @@ impl Write for LayerWriter<'_> {
                 is_empty,
             } => {
                 let taken = bytes.len().min(FRAME - content.len());
-                content.extend(bytes.iter().take(taken));
+                content.extend_from_slice(bytes.get(..taken).unwrap_or(bytes));
                 if content.len() >= FRAME {
                     write_frame(compressor, content, frame, &mut self.out)?;
                     *is_empty = false;
