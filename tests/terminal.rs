@@ -88,14 +88,20 @@ fn use_shell(mut session: Session) -> (String, ExitStatus) {
     session.send(END).expect(PROMPT);
     session.at_prompt(&format!("stty tostop; (echo x) & {UNTIL_STOPPED}"));
     session.at_prompt("stty -tostop; fg");
-    let counts = "trap \"echo resized\" WINCH; echo up; until read x; do :; done";
-    session.send(&format!("sh -c '{counts}'\n"));
+    // A shell's wait sleeps in sigsuspend(2): a signal that comes before it is not missed, as it
+    // may be before a read. What it waits for ends with the trap, which may have come first.
+    let traps = |signal: &str, tells: &str| {
+        format!(
+            "sh -c 'trap \"echo {tells}; kill \\$! 2>/dev/null; exit 5\" {signal}; sleep 60 & echo up; wait'\n"
+        )
+    };
+    session.send(&traps("WINCH", "resized"));
     session
         .expect("\r\nup\r\n")
         .resize(33)
         .expect("resized\r\n");
-    session.at_prompt("").at_prompt("stty size");
-    session.send("sh -c 'trap \"echo quit; exit 5\" QUIT; echo up; read x'\n");
+    session.expect(PROMPT).at_prompt("stty size");
+    session.send(&traps("QUIT", "quit"));
     session.expect("\r\nup\r\n").send(QUIT).expect("quit\r\n");
     session.expect(PROMPT).at_prompt("echo $?");
     session.at_prompt("ps -o stat=,comm= -p $$");
