@@ -4,7 +4,7 @@
 mod leavings;
 mod tarballs;
 
-use leavings::{MICROPACKER, home, read_journal, recovered, stderr};
+use leavings::{MICROPACKER, assert_one_line, home, read_journal, recover, recovered, stderr};
 use micropacker::event::Event;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -134,6 +134,14 @@ fn judge(home: &Path, whole: &Contents, moment: Moment) -> (bool, bool) {
     let journal = journal(home);
     // It may not have begun, or have come to its end.
     if length(&journal) == 0 {
+        return (false, false);
+    }
+    // A write of more than a page is not all there when its process is killed.
+    if !fs::read(&journal).expect("a journal").contains(&b'\n') {
+        let (output, tarball) = recover(&journal, home);
+        let words = ["was killed before anything was recorded", "trace again"];
+        assert_one_line(&output, 2, &words);
+        assert!(!tarball.exists());
         return (false, false);
     }
     let again = recovered(&journal, home);

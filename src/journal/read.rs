@@ -17,6 +17,12 @@ pub enum JournalError {
     /// There is not one intact line of a journal in it.
     #[error("it is no journal of micropacker, or nothing of it is intact")]
     NoJournal,
+    /// Its writer was killed within the first line.
+    #[error(
+        "it ends within its first line: the run was killed before anything was recorded; trace \
+         again"
+    )]
+    OnlyBegun,
     /// It was written in a form that is not known here.
     #[error(
         "it is a journal of format {format}, written by micropacker {micropacker}; this one reads \
@@ -78,6 +84,7 @@ pub fn read(
     let mut contents = Contents::default();
     let mut number = 0;
     let mut line = Vec::new();
+    let mut is_begun = false;
     loop {
         line.clear();
         if journal.read_until(b'\n', &mut line)? == 0 {
@@ -87,16 +94,20 @@ pub fn read(
         let is_whole = line.pop_if(|byte| *byte == b'\n').is_some();
         match intact(&line) {
             Some(text) => contents.take_line(text, number, take)?,
-            None if !is_whole => contents.is_torn = true,
+            None if !is_whole => {
+                contents.is_torn = true;
+                is_begun = number == 1 && looks_like_journal(&line);
+            }
             // What ends a torn line before a run goes on.
             None if line.is_empty() => {}
             None => contents.damaged.push(number),
         }
     }
-    if contents.is_empty() {
-        return Err(JournalError::NoJournal);
+    match contents.is_empty() {
+        true if is_begun => Err(JournalError::OnlyBegun),
+        true => Err(JournalError::NoJournal),
+        false => Ok(contents),
     }
-    Ok(contents)
 }
 
 /// The text of a line whose checksum is right.

@@ -114,6 +114,18 @@ fn a_run_goes_on_behind_a_torn_line() {
 }
 
 #[test]
+fn a_journal_that_ends_within_its_first_line_recorded_nothing() {
+    let text = written(&whole()[..1]);
+    let error = |text: &[u8]| read(&mut &*text, &mut |_| {}).expect_err("nothing to read");
+    for length in [17, text.len() / 2, text.len() - 2] {
+        assert!(matches!(error(&text[..length]), JournalError::OnlyBegun));
+    }
+    assert!(matches!(error(&text[..5]), JournalError::NoJournal));
+    let damaged = [b"x", &text[1..]].concat();
+    assert!(matches!(error(&damaged), JournalError::NoJournal));
+}
+
+#[test]
 fn what_a_newer_one_tells_is_named_and_passed_over() {
     let mut text = written(&whole()[..1]);
     for json in [r#"{"event":{"painted":["/a","/b"]}}"#, r#"{"pause":{}}"#] {

@@ -7,7 +7,7 @@ use micropacker::event::Event;
 use micropacker::journal::{Contents, Seen, read};
 use std::fs;
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
@@ -21,8 +21,8 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// What a journal gives, as `micropacker pack` packs it.
-pub fn recovered(journal: &Path, home: &Path) -> Tarball {
+/// `micropacker pack --journal`, and where its tarball goes.
+pub fn recover(journal: &Path, home: &Path) -> (Output, PathBuf) {
     let tarball = home.join("recovered.tar");
     let output = Command::new(MICROPACKER)
         .args(["pack", "-q", "-o"])
@@ -31,6 +31,12 @@ pub fn recovered(journal: &Path, home: &Path) -> Tarball {
         .arg(journal)
         .output()
         .expect("started");
+    (output, tarball)
+}
+
+/// What a journal gives, as `micropacker pack` packs it.
+pub fn recovered(journal: &Path, home: &Path) -> Tarball {
+    let (output, tarball) = recover(journal, home);
     assert!(output.status.success(), "{}", stderr(&output));
     contents(&tarball, home)
 }
