@@ -1,17 +1,21 @@
-//! Outputs that were written ahead, in any number of rounds over a tree that changes, are those
-//! that would have been written at the end.
+//! Outputs that were written ahead, in any number of rounds over a tree that changes, hold what
+//! would have been written at the end.
 
-use super::super::{ImageConfig, write_layer_and_image};
+use super::super::{ImageConfig, write_layer, write_layer_with_digests};
 use super::*;
 use crate::image_fs::{HostFs, Meta, ReadAt};
 use crate::image_path::ImagePath;
 use crate::manifest::{Entry, Reason, Source};
-use proptest::prelude::*;
+use sha2::Sha256;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::os::unix::fs::symlink;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+
+mod rounds;
 
 fn path(text: &str) -> ImagePath {
     ImagePath::new(text).expect("absolute")
@@ -47,23 +51,11 @@ fn config() -> ImageConfig {
     ImageConfig::default()
 }
 
-/// What is written at the end, without anything ahead: tarball and image.
-fn written_at_once(fs: &dyn ImageFs, manifest: &Manifest, home: &TempDir) -> (Vec<u8>, Vec<u8>) {
-    let mut rootfs = Output::create(&home.path().join("once.tar")).expect("created");
-    let mut image = Output::create(&home.path().join("once-image.tar")).expect("created");
-    let config = config();
-    let wish = ImageSpec {
-        config: &config,
-        tag: None,
-        created: None,
-        compression: Compression::None,
-    };
-    let written = write_layer_and_image(fs, manifest, &mut rootfs, Some((&mut image, &wish)));
-    assert!(written.expect("packed").image.is_some());
-    rootfs.commit().expect("committed");
-    image.commit().expect("committed");
-    let read = |name: &str| fs::read(home.path().join(name)).expect("read");
-    (read("once.tar"), read("once-image.tar"))
+/// The tarball that is written at the end, without anything ahead.
+fn written_at_once(fs: &dyn ImageFs, manifest: &Manifest) -> Vec<u8> {
+    let mut tarball = Vec::new();
+    write_layer(fs, manifest, &mut tarball).expect("packed");
+    tarball
 }
 
 fn begun(home: &TempDir) -> Ahead {
@@ -76,17 +68,18 @@ fn begun(home: &TempDir) -> Ahead {
     .expect("begun")
 }
 
-/// The last round, and what it made: tarball and image.
-fn finished(
-    mut ahead: Ahead,
-    fs: &dyn ImageFs,
-    manifest: &Manifest,
-    home: &TempDir,
-) -> (Vec<u8>, Vec<u8>) {
+/// The last round, and what it made: the tarball, which is the image's layer too.
+fn finished(mut ahead: Ahead, fs: &dyn ImageFs, manifest: &Manifest, home: &TempDir) -> Vec<u8> {
     let (layer, digests) = ahead.advance(fs, manifest).expect("packed");
-    let mut rootfs = Vec::new();
-    let at_once = super::super::write_layer_with_digests(fs, manifest, &mut rootfs);
-    assert_eq!((layer.clone(), digests), at_once.expect("packed"));
+    let at_once = write_layer_with_digests(fs, manifest, &mut Vec::new());
+    let at_once = at_once.expect("packed");
+    assert_eq!(digests, at_once.1);
+    let written = (layer.tar_bytes, layer.sha256);
+    let content = |mut summary: LayerSummary| {
+        (summary.tar_bytes, summary.sha256) = (0, [0; 32]);
+        summary
+    };
+    assert_eq!(content(layer.clone()), content(at_once.0));
     let config = config();
     let wish = ImageSpec {
         config: &config,
@@ -99,7 +92,84 @@ fn finished(
     let (image, _) = finished.image.expect("an image");
     image.commit().expect("committed");
     let read = |name: &str| fs::read(home.path().join(name)).expect("read");
-    (read("ahead.tar"), read("ahead-image.tar"))
+    let tarball = read("ahead.tar");
+    let expected = (tarball.len() as u64, Sha256::digest(&tarball).into());
+    assert_eq!(written, expected);
+    let is_layer = |blob: &Vec<u8>| *blob == tarball;
+    assert!(blobs(&read("ahead-image.tar")).iter().any(is_layer));
+    tarball
+}
+
+fn blobs(archive: &[u8]) -> Vec<Vec<u8>> {
+    let mut archive = tar::Archive::new(archive);
+    let entries = archive.entries().expect("entries").map(|entry| {
+        let mut content = Vec::new();
+        entry
+            .and_then(|mut entry| entry.read_to_end(&mut content))
+            .expect("read");
+        content
+    });
+    entries.collect()
+}
+
+/// Kind, mode, time, link and content by path.
+type Tree = BTreeMap<PathBuf, (u8, u32, u64, Option<PathBuf>, Vec<u8>)>;
+
+/// Whichever of several links comes first in the archive is the file there: all of them become
+/// files that name the least one.
+fn unlinked(mut tree: Tree) -> Tree {
+    let links = tree.iter().filter(|(_, entry)| entry.0 == b'1');
+    let links = links.map(|(path, entry)| (path.clone(), entry.3.clone().unwrap_or_default()));
+    let mut groups: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    for (path, first) in links {
+        groups
+            .entry(Path::new("/").join(first))
+            .or_default()
+            .push(path);
+    }
+    for (first, mut group) in groups {
+        let file = tree[&first].clone();
+        group.push(first);
+        let least = group.iter().min().cloned();
+        for path in group {
+            tree.insert(
+                path,
+                (file.0, file.1, file.2, least.clone(), file.4.clone()),
+            );
+        }
+    }
+    tree
+}
+
+/// What a tarball holds. No name may come twice: Docker refuses that.
+fn tree_of(tarball: &[u8]) -> Tree {
+    let mut archive = tar::Archive::new(tarball);
+    let mut tree = BTreeMap::new();
+    for entry in archive.entries().expect("entries") {
+        let mut entry = entry.expect("an entry");
+        let path = Path::new("/").join(entry.path().expect("a path"));
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).expect("read");
+        let link = entry.link_name().expect("a link");
+        let link = link.map(|link| link.into_owned());
+        let header = entry.header();
+        let kind = header.entry_type().as_byte();
+        let (mode, time) = (header.mode(), header.mtime());
+        let (mode, time) = (mode.expect("a mode"), time.expect("a time"));
+        let earlier = tree.insert(path.clone(), (kind, mode, time, link, content));
+        assert!(earlier.is_none(), "{path:?} comes twice");
+    }
+    tree
+}
+
+fn names_in(tarball: &[u8]) -> Vec<String> {
+    let mut archive = tar::Archive::new(tarball);
+    let entries = archive.entries().expect("entries");
+    let name = |entry: io::Result<tar::Entry<_>>| {
+        let entry = entry.expect("an entry");
+        entry.path().expect("a path").display().to_string()
+    };
+    entries.map(name).collect()
 }
 
 /// Counts what is read, and fails when so many bytes were.
@@ -174,7 +244,7 @@ fn watched(fs: &HostFs, most: u64) -> Watched<'_> {
 }
 
 #[test]
-fn what_follows_the_first_new_entry_is_read_again_and_nothing_else() {
+fn what_is_new_comes_behind_and_what_follows_a_change_is_read_again() {
     let (tree, home) = (
         tempfile::tempdir().expect("made"),
         tempfile::tempdir().expect("made"),
@@ -185,80 +255,58 @@ fn what_follows_the_first_new_entry_is_read_again_and_nothing_else() {
     }
     let names = |text: &str| -> Vec<String> { text.chars().map(|c| format!("/{c}")).collect() };
     let mut ahead = begun(&home);
-    let first = watched(&fs, u64::MAX);
+    let read = |ahead: &mut Ahead, manifest: &Manifest| {
+        let fs = watched(&fs, u64::MAX);
+        ahead.advance(&fs, manifest).expect("packed");
+        fs.read.get()
+    };
     let manifest = manifest_of(&fs, &names("abd"));
-    ahead.advance(&first, &manifest).expect("packed");
-    assert_eq!(first.read.get(), 3 * 700_000);
-
-    let again = watched(&fs, u64::MAX);
-    ahead.advance(&again, &manifest).expect("packed");
-    assert_eq!(again.read.get(), 0, "nothing is new");
-
-    let more = watched(&fs, u64::MAX);
+    assert_eq!(read(&mut ahead, &manifest), 3 * 700_000);
+    assert_eq!(read(&mut ahead, &manifest), 0, "nothing is new");
     let manifest = manifest_of(&fs, &names("abcd"));
-    ahead.advance(&more, &manifest).expect("packed");
-    assert_eq!(more.read.get(), 2 * 700_000, "c and what follows it");
+    assert_eq!(read(&mut ahead, &manifest), 700_000, "c");
 
-    fs::write(tree.path().join("d"), vec![b'e'; 700_000]).expect("written");
+    fs::write(tree.path().join("b"), vec![b'e'; 700_000]).expect("written");
     let manifest = manifest_of(&fs, &names("abcd"));
-    let expected = written_at_once(&fs, &manifest, &home);
-    assert!(finished(ahead, &fs, &manifest, &home) == expected);
+    let expected = written_at_once(&fs, &manifest);
+    let changed = watched(&fs, u64::MAX);
+    assert!(
+        finished(ahead, &changed, &manifest, &home) == expected,
+        "in its place again"
+    );
+    assert_eq!(
+        changed.read.get(),
+        (3 + 4) * 700_000,
+        "b, c and d, and all of what is compared with"
+    );
 }
 
-/// What happens to the tree, or to what is packed, between two rounds.
-#[derive(Clone, Debug)]
-enum Step {
-    Use(usize),
-    Write(usize, usize),
-    Remove(usize),
-    Link(usize, usize),
-    Symlink(usize),
-    /// A round that ends after so many bytes.
-    Round(u64),
-}
-
-fn any_step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        (0..8usize).prop_map(Step::Use),
-        (0..8usize, 0..300_000usize).prop_map(|(file, size)| Step::Write(file, size)),
-        (0..8usize).prop_map(Step::Remove),
-        (0..8usize, 0..8usize).prop_map(|(from, to)| Step::Link(from, to)),
-        (0..8usize).prop_map(Step::Symlink),
-        prop_oneof![Just(u64::MAX), 0..600_000u64].prop_map(Step::Round),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
-
-    #[test]
-    fn any_rounds_over_any_changes_give_the_bytes_of_the_end(
-        steps in proptest::collection::vec(any_step(), 1..24)
-    ) {
-        let (tree, home) = (tempfile::tempdir().expect("made"), tempfile::tempdir().expect("made"));
-        let fs = HostFs::new(tree.path());
-        let place = |file: usize| tree.path().join(file.to_string());
-        let mut ahead = begun(&home);
-        let mut used: Vec<String> = Vec::new();
-        for (number, step) in steps.into_iter().enumerate() {
-            match step {
-                Step::Use(file) => used.push(format!("/{file}")),
-                Step::Write(file, size) => {
-                    let _ = fs::remove_file(place(file));
-                    fs::write(place(file), vec![number as u8; size]).expect("written");
-                }
-                Step::Remove(file) => drop(fs::remove_file(place(file))),
-                Step::Link(from, to) => drop(fs::hard_link(place(from), place(to))),
-                Step::Symlink(file) => drop(symlink("somewhere", place(file))),
-                Step::Round(most) => {
-                    let manifest = manifest_of(&fs, &used);
-                    let advanced = ahead.advance(&watched(&fs, most), &manifest);
-                    prop_assert!(most != u64::MAX || advanced.is_ok());
-                }
-            }
-        }
-        let manifest = manifest_of(&fs, &used);
-        let expected = written_at_once(&fs, &manifest, &home);
-        prop_assert!(finished(ahead, &fs, &manifest, &home) == expected);
+#[test]
+fn directories_come_last_so_that_one_that_has_changed_costs_nothing() {
+    let (tree, home) = (
+        tempfile::tempdir().expect("made"),
+        tempfile::tempdir().expect("made"),
+    );
+    let fs = HostFs::new(tree.path());
+    for directory in ["d/e", "f"] {
+        fs::create_dir_all(tree.path().join(directory)).expect("made");
     }
+    for name in ["d/e/1", "d/e/2", "f/1"] {
+        fs::write(tree.path().join(name), vec![1; 700_000]).expect("written");
+    }
+    let names = |names: &[&str]| -> Vec<String> { names.iter().map(|&n| n.to_owned()).collect() };
+    let mut ahead = begun(&home);
+    let first = names(&["/", "/d", "/d/e", "/d/e/1", "/f", "/f/1"]);
+    let manifest = manifest_of(&fs, &first);
+    ahead.advance(&fs, &manifest).expect("packed");
+    let mode = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(tree.path().join("d"), mode).expect("set");
+    let watched = watched(&fs, u64::MAX);
+    let manifest = manifest_of(&fs, &[first, names(&["/d/e/2"])].concat());
+    ahead.advance(&watched, &manifest).expect("packed");
+    assert_eq!(watched.read.get(), 700_000, "what is new");
+    let tarball = finished(ahead, &fs, &manifest, &home);
+    let order = ["d/e/1", "f/1", "d/e/2", "made", "./", "d/", "d/e/", "f/"];
+    assert_eq!(names_in(&tarball), order);
+    assert_eq!(tree_of(&tarball), tree_of(&written_at_once(&fs, &manifest)));
 }

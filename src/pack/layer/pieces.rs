@@ -1,19 +1,24 @@
 //! A layer that goes on from one that was written before, as far as that is the same: entry by
 //! entry the same header, and a file that has not changed since it was read.
+//!
+//! What is new comes behind what is there, wherever its name would stand, so that one late file
+//! does not cost all that follow it. Directories come last of all: GNU tar sets a directory's time
+//! when it meets the first entry outside of it, and a second header for it is what Docker refuses.
 
 use super::super::PackError;
 use super::super::digests::{Digester, Digests};
 use super::super::stream::Stream;
 use super::{Body, COPY_BUFFER, Layer, LayerSummary, depth_first};
-use crate::image_fs::{ImageFs, Stamp};
+use crate::image_fs::{FileKind, ImageFs, Stamp};
 use crate::image_path::ImagePath;
 use crate::manifest::{Entry, Manifest};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 /// An entry of the archive that is whole.
 struct Piece {
+    path: ImagePath,
     /// Of its header, and of a content that we make ourselves.
     sha256: [u8; 32],
     /// Of the file that its content was read from.
@@ -32,8 +37,6 @@ pub(in crate::pack) struct Pieces {
     pieces: Vec<Piece>,
     /// How many of them are as they would be written now; `None` while others are written.
     same: Option<usize>,
-    /// Whether the last entry was another one.
-    differs: bool,
     /// Header and file of the entry that is being written.
     current: Option<([u8; 32], Option<Stamp>)>,
 }
@@ -66,10 +69,7 @@ impl Pieces {
         let known = self.pieces.get(same).filter(|known| {
             may_be_same && !known.is_torn && known.sha256 == sha256 && known.file == file
         });
-        match known {
-            Some(_) => self.same = Some(same + 1),
-            None => self.differs = true,
-        }
+        self.same = Some(same + usize::from(known.is_some()));
         false
     }
 
@@ -80,9 +80,10 @@ impl Pieces {
     }
 
     /// The entry is whole, and ends here.
-    fn finish(&mut self, end: u64, digest: Option<[u8; 32]>, is_torn: bool) {
+    fn finish(&mut self, path: &ImagePath, end: u64, digest: Option<[u8; 32]>, is_torn: bool) {
         if let Some((sha256, file)) = self.current.take() {
             self.pieces.push(Piece {
+                path: path.clone(),
                 sha256,
                 file,
                 digest,
@@ -96,10 +97,9 @@ impl Pieces {
 /// The entries of a manifest on their way into an archive.
 pub(in crate::pack) struct Job<'a> {
     fs: &'a dyn ImageFs,
-    /// In the order of the archive.
-    entries: Vec<(&'a ImagePath, &'a Entry)>,
-    /// How many of these are in the archive.
-    done: usize,
+    manifest: &'a Manifest,
+    /// Those that are in the archive.
+    done: BTreeSet<&'a ImagePath>,
     digester: Digester,
     first_links: BTreeMap<(u64, u64), Vec<u8>>,
     summary: LayerSummary,
@@ -111,16 +111,27 @@ impl<'a> Job<'a> {
         manifest: &'a Manifest,
         digester: Digester,
     ) -> Self {
-        let mut entries: Vec<_> = manifest.entries.iter().collect();
-        entries.sort_by(|(a, _), (b, _)| depth_first(a).cmp(depth_first(b)));
         Self {
             fs,
-            entries,
-            done: 0,
+            manifest,
+            done: BTreeSet::new(),
             digester,
             first_links: BTreeMap::new(),
             summary: LayerSummary::default(),
         }
+    }
+
+    /// What is not in the archive yet, in its order.
+    fn left(&self, has_directories_last: bool) -> Vec<(&'a ImagePath, &'a Entry)> {
+        let entries = self.manifest.entries.iter();
+        let mut left: Vec<_> = entries
+            .filter(|(path, _)| !self.done.contains(path))
+            .collect();
+        left.sort_by(|(a, _), (b, _)| depth_first(a).cmp(depth_first(b)));
+        if has_directories_last {
+            left.sort_by_key(|(_, entry)| is_directory(entry));
+        }
+        left
     }
 
     fn layer<'b>(&mut self, stream: Stream<'b>, pieces: Option<&'b mut Pieces>) -> Layer<'b>
@@ -145,24 +156,34 @@ impl<'a> Job<'a> {
     pub(in crate::pack) fn skip(&mut self, pieces: &mut Pieces) -> Result<(), PackError> {
         let mut nowhere = io::sink();
         pieces.same = Some(0);
-        pieces.differs = false;
-        let entries = self.entries.clone();
+        let known = |piece: &Piece| self.manifest.entries.get_key_value(&piece.path);
+        let written: Vec<_> = pieces
+            .pieces
+            .iter()
+            .map_while(known)
+            .take_while(|(_, entry)| !is_directory(entry))
+            .collect();
         let mut failed = None;
+        let mut done = BTreeSet::new();
         let mut layer = self.layer(Stream::counted(&mut nowhere), Some(pieces));
-        for (path, entry) in entries {
+        for (path, entry) in written {
             let before = layer.counts();
             let taken = layer.entry(path, entry);
-            let differs = layer.pieces.as_ref().is_none_or(|pieces| pieces.differs);
-            if differs || taken.is_err() {
+            let same = layer.pieces.as_ref().and_then(|pieces| pieces.same);
+            if same != Some(done.len() + 1) || taken.is_err() {
+                tracing::debug!(
+                    "{path} is not as it was packed ahead: all behind it is packed again"
+                );
                 layer.go_back(before, entry);
                 failed = taken.err();
                 break;
             }
-            self.done += 1;
+            done.insert(path);
         }
         self.digester = layer.digester;
         self.first_links = layer.first_links;
         self.summary = layer.summary;
+        self.done = done;
         let same = pieces.same.take().unwrap_or(0);
         match failed {
             Some(error) => Err(error),
@@ -173,7 +194,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Writes the rest, and the end of the archive.
+    /// Writes the rest, and the end of the archive. With pieces, directories come last.
     ///
     /// # Errors
     /// As [`super::write_layer`]. The pieces are those that are whole.
@@ -185,25 +206,29 @@ impl<'a> Job<'a> {
     where
         'a: 'b,
     {
-        let entries = self.entries.split_off(self.done);
+        let left = self.left(pieces.is_some());
         let mut pieces = pieces;
         if let Some(pieces) = &mut pieces {
             pieces.same = None;
             pieces.current = None;
         }
         let mut layer = self.layer(stream, pieces);
-        for (path, entry) in entries {
+        for (path, entry) in left {
             layer.entry(path, entry)?;
             let end = layer.stream.position();
             let is_torn = layer.summary.changed.last() == Some(path);
             if let Some(pieces) = &mut layer.pieces {
-                pieces.finish(end, layer.digester.of(path), is_torn);
+                pieces.finish(path, end, layer.digester.of(path), is_torn);
             }
         }
         let mut summary = layer.summary;
         (summary.tar_bytes, summary.sha256) = layer.stream.finish().map_err(PackError::writing)?;
         Ok((summary, layer.digester.into_digests()))
     }
+}
+
+fn is_directory(entry: &Entry) -> bool {
+    entry.kind == FileKind::Directory
 }
 
 /// How far a summary had come.
