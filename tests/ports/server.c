@@ -5,7 +5,7 @@
 //   peer ADDRESS PORT    the same, and connects it
 //   taken ADDRESS PORT   the same as udp, where that must fail
 //   away ADDRESS PORT    the same as tcp, in a network of its own
-//   hidden ADDRESS PORT  the same as tcp, as another user, under a filter of its own
+//   hidden ADDRESS PORT  the same as tcp, under a filter of its own and then as another user
 #include "../fixtures/own_filter.h"
 #include <arpa/inet.h>
 #include <grp.h>
@@ -41,8 +41,8 @@ static void serve(const char *kind, const char *text, const char *port)
 	if (!strcmp(kind, "away"))
 		CHECK(unshare(CLONE_NEWNET) == 0);
 	if (!strcmp(kind, "hidden")) {
-		CHECK(setgroups(0, NULL) == 0 && setgid(65534) == 0 && setuid(65534) == 0);
 		CHECK(own_filter(SYS_prctl, 0, 0, SECCOMP_RET_KILL_PROCESS, 0) == 0);
+		CHECK(setgroups(0, NULL) == 0 && setgid(65534) == 0 && setuid(65534) == 0);
 	}
 	int fd = socket(address.any.sa_family, is_datagram ? SOCK_DGRAM : SOCK_STREAM, 0);
 	CHECK(fd >= 0);
