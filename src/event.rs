@@ -1,7 +1,9 @@
 //! What the tracer tells the recorder, in the order in which it was seen.
 
 use crate::image_path::ImagePath;
-use crate::recording::{Access, Call, Exec, Introduced, Loss, Origin, Original, Outcome, Place};
+use crate::recording::{
+    Access, Call, Endpoint, Exec, Introduced, Loss, Origin, Original, Outcome, Place,
+};
 use serde::{Deserialize, Serialize};
 
 /// One fact, told once: the tracer keeps what it has told already.
@@ -42,6 +44,13 @@ pub enum Event {
         /// What became of it.
         outcome: Outcome,
     },
+    /// A port is served.
+    Listened {
+        /// Which one.
+        endpoint: Endpoint,
+        /// By whom.
+        origin: Origin,
+    },
     /// Something could not be seen.
     Lost(Loss),
 }
@@ -51,8 +60,9 @@ mod tests {
     use super::*;
     use crate::byte_string::ByteString;
     use crate::image_fs::{FileKind, FileTime, Meta};
-    use crate::recording::Body;
+    use crate::recording::{Body, Protocol};
     use proptest::prelude::*;
+    use std::net::IpAddr;
 
     fn any_path() -> impl Strategy<Value = ImagePath> {
         proptest::collection::vec(1u8.., 0..12)
@@ -153,13 +163,34 @@ mod tests {
         })
     }
 
+    fn any_origin() -> impl Strategy<Value = Origin> {
+        (any::<i32>(), proptest::option::of(any_path())).prop_map(|(pid, program)| Origin {
+            pid,
+            program,
+            call: "openat".into(),
+        })
+    }
+
+    fn any_listened() -> impl Strategy<Value = Event> {
+        let protocol = prop_oneof![
+            Just(Protocol::Tcp),
+            Just(Protocol::Udp),
+            Just(Protocol::Sctp)
+        ];
+        (protocol, any::<u16>(), any::<IpAddr>(), any_origin()).prop_map(
+            |(protocol, port, address, origin)| Event::Listened {
+                endpoint: Endpoint {
+                    protocol,
+                    port,
+                    address,
+                },
+                origin,
+            },
+        )
+    }
+
     fn any_event() -> impl Strategy<Value = Event> {
-        let origin =
-            (any::<i32>(), proptest::option::of(any_path())).prop_map(|(pid, program)| Origin {
-                pid,
-                program,
-                call: "openat".into(),
-            });
+        let origin = any_origin();
         prop_oneof![
             (any_place(), any_access(), origin).prop_map(|(place, access, origin)| Event::Used {
                 place,
@@ -171,6 +202,7 @@ mod tests {
             (any_path(), any_path()).prop_map(|(from, to)| Event::Moved { from, to }),
             any_original().prop_map(Event::Kept),
             any_called(),
+            any_listened(),
             (
                 any::<i32>(),
                 proptest::option::of(any::<i32>()),

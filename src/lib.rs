@@ -25,6 +25,7 @@ pub mod recorder;
 pub mod recording;
 pub mod report;
 pub mod resolve;
+pub mod sockets;
 pub mod supervisor;
 pub mod sys;
 pub mod tracer;

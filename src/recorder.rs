@@ -76,6 +76,9 @@ impl Recorder {
             }
             Event::Introduced(process) => recording.processes.note(process),
             Event::Called { call, outcome } => recording.calls.note(call, outcome),
+            Event::Listened { endpoint, origin } => {
+                recording.endpoints.entry(endpoint).or_insert(origin);
+            }
             Event::Lost(loss) => *self.losses.entry(loss.what).or_default() += loss.count,
         }
     }

@@ -1,6 +1,7 @@
 //! What was seen while the application ran: plain data, saved, loaded and merged.
 
 mod call;
+mod endpoint;
 mod original;
 mod process;
 
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::BitOrAssign;
 
 pub use call::{Call, Calls, Outcome};
+pub use endpoint::{Endpoint, Protocol};
 pub use original::{Body, Level, Original};
 pub use process::{Introduced, Process, Processes};
 
@@ -232,6 +234,8 @@ pub struct Recording {
     pub processes: Processes,
     /// The system calls that were made; none where they were not counted.
     pub calls: Calls,
+    /// Ports that were served, and who began to.
+    pub endpoints: BTreeMap<Endpoint, Origin>,
     /// What could not be seen.
     pub losses: BTreeSet<Loss>,
 }

@@ -1,5 +1,6 @@
 //! Following processes and their path lookups with ptrace(2) and seccomp(2).
 
+pub mod datagrams;
 pub mod engine;
 pub mod filter;
 pub mod gains;
@@ -19,3 +20,4 @@ mod census;
 mod credentials;
 mod holdings;
 mod namespaces;
+mod network;

@@ -1,11 +1,10 @@
 //! `micropacker image`, and the image's configuration that `run` is given, by the real binary.
 
+mod tarballs;
+
 use assert_cmd::Command;
-use serde_json::Value;
-use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
-use std::path::Path;
+use tarballs::configuration;
 use tempfile::TempDir;
 
 const INSPECT: &str = r#"[{"Architecture": "arm64", "Variant": "v8", "Os": "linux", "Config": {
@@ -34,22 +33,6 @@ fn place() -> TempDir {
         .expect("appended");
     builder.finish().expect("finished");
     place
-}
-
-/// The configuration of an image, found as a container engine does.
-fn configuration(image: &Path) -> Value {
-    let mut files = BTreeMap::new();
-    let mut archive = tar::Archive::new(File::open(image).expect("an image"));
-    for entry in archive.entries().expect("entries") {
-        let mut entry = entry.expect("an entry");
-        let name = entry.path().expect("a name").display().to_string();
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).expect("read");
-        files.insert(name, bytes);
-    }
-    let manifest: Value = serde_json::from_slice(&files["manifest.json"]).expect("JSON");
-    let config = manifest[0]["Config"].as_str().expect("a name");
-    serde_json::from_slice(&files[config]).expect("JSON")
 }
 
 #[test]

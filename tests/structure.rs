@@ -14,6 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The words that all rooms share.
     ("accounts", &[]),
     ("exit", &[]),
+    ("sockets", &[]),
     ("byte_string", &[]),
     ("image_path", &["byte_string"]),
     ("image_fs", &["image_path"]),
@@ -47,6 +48,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "event",
             "past",
             "mounts",
+            "sockets",
             "recording",
             "image_fs",
             "image_path",
@@ -120,6 +122,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "pack",
             "report",
             "manifest",
+            "sockets",
             "image_fs",
             "image_path",
             "exit",

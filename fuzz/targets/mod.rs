@@ -17,6 +17,7 @@ mod ld_so_conf;
 mod mountinfo;
 mod packages;
 mod patterns;
+mod proc_net;
 mod proc_status;
 mod report;
 mod rpm;
@@ -47,6 +48,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("mountinfo", mountinfo::run),
     ("packages", packages::run),
     ("patterns", patterns::run),
+    ("proc_net", proc_net::run),
     ("proc_status", proc_status::run),
     ("report", report::run),
     ("rpm", rpm::run),

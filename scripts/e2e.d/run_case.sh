@@ -9,6 +9,7 @@
 #   patience=SECONDS   how long docker stop waits before it kills
 #   status=N           the exit status it ends with
 #   tracing=(…)        options of micropacker for it, and traced_options=(…) of its container
+#   guessed=(…)        the lines EXPOSE and VOLUME that are guessed of it in a container without options
 #   absent=(…)         paths that the micro image must not have
 #   user=UID:GID       an ordinary user as whom it works too
 #   capless=yes        it works as root without any capability
@@ -31,7 +32,7 @@ step() { echo "$1" >"$directory/step"; }
 
 # load_case NAME: its settings and functions.
 load_case() {
-  packages=() changes=() docker_options=() absent=() writable=() explained=() gains=() gains_in=() tracing=() traced_options=()
+  packages=() changes=() docker_options=() absent=() writable=() explained=() gains=() gains_in=() tracing=() traced_options=() guessed=()
   port=8080 ends=stopped patience=60 status=0 user='' capless=no read_only=yes from_scratch=no plainly=yes
   checked_in=(plain)
   prepare_traced() { :; }
@@ -141,6 +142,7 @@ run_in_containers() {
   [ -n "$micro" ] || { echo 'the engine named no image when it loaded ours' >&2; return 1; }
   remember_image "$micro"
   image_size "$micro" >>"$directory/sizes"
+  [[ $2 != @(plain|rootless) ]] || same_guesses "$micro"
 
   step 'micro image'
   start_container "$micro" "${options[@]}"
@@ -151,6 +153,20 @@ run_in_containers() {
   start_container "$micro"
   use_container micro-plain
   same_answers micro-plain
+}
+
+# same_guesses IMAGE: it has what is guessed of the case, and its Dockerfile says the same, each line marked.
+same_guesses() {
+  [ ${#guessed[@]} -gt 0 ] || return 0
+  step 'what is guessed'
+  printf '%s\n' "${guessed[@]}" | LC_ALL=C sort >"$directory/guesses"
+  # The dollars are the template's.
+  # shellcheck disable=SC2016
+  "$containers" image inspect --format '{{range $port, $_ := .Config.ExposedPorts}}EXPOSE {{$port}}
+{{end}}{{range $place, $_ := .Config.Volumes}}VOLUME {{$place}}
+{{end}}' "$1" | sed '/^$/d' | LC_ALL=C sort | diff -u "$directory/guesses" - >&2
+  sed -n '/^# Guessed: /{n; s/^VOLUME \["\(.*\)"\]$/VOLUME \1/; /^EXPOSE\|^VOLUME/p}' "$out/Dockerfile" |
+    LC_ALL=C sort | diff -u "$directory/guesses" - >&2
 }
 
 # check_outputs CONFIGURATION: all are there, and the tarball lacks what must be absent.

@@ -4,6 +4,7 @@
 //! sees no client that is none.
 
 use super::requests::Request;
+use crate::sockets::{Socket, sockets};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +21,6 @@ const BEAT: Duration = Duration::from_millis(50);
 const CALM: Duration = Duration::from_millis(400);
 /// How long a server may be silent.
 const SILENCE: Duration = Duration::from_secs(30);
-/// `TCP_LISTEN` (include/net/tcp_states.h).
-const LISTEN: &str = "0A";
 /// A status line and what comes before it, at most.
 const MAX_HEAD: usize = 64 << 10;
 
@@ -60,33 +59,12 @@ pub struct Census {
 pub fn listeners() -> BTreeMap<u16, SocketAddr> {
     let mut all = BTreeMap::new();
     for table in ["/proc/net/tcp6", "/proc/net/tcp"] {
-        let text = fs::read_to_string(table).unwrap_or_default();
-        for address in text.lines().skip(1).filter_map(listener) {
-            all.insert(address.port(), address);
+        let text = fs::read(table).unwrap_or_default();
+        for socket in sockets(&text).filter(Socket::listens) {
+            all.insert(socket.local.port(), socket.local);
         }
     }
     all
-}
-
-/// The local address of a line of `/proc/net/tcp` or `tcp6`, when it listens.
-fn listener(line: &str) -> Option<SocketAddr> {
-    let mut fields = line.split_whitespace();
-    let local = fields.nth(1)?;
-    if fields.nth(1)? != LISTEN {
-        return None;
-    }
-    let (address, port) = local.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let words = address.as_bytes().chunks(8).map(|word| {
-        let word = u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok()?;
-        Some(word.to_ne_bytes())
-    });
-    let bytes: Vec<u8> = words.collect::<Option<Vec<_>>>()?.concat();
-    let address = match bytes.len() {
-        4 => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
-        _ => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
-    };
-    Some(SocketAddr::new(address, port))
 }
 
 /// Waits until one of `ports` listens, any port when there are none, and no other has begun to for
@@ -255,21 +233,6 @@ mod tests {
             let _ = stream.write_all(answer.as_bytes());
         });
         port
-    }
-
-    #[test]
-    fn a_listener_is_found_with_its_address_and_others_are_none() {
-        let address = if cfg!(target_endian = "little") {
-            "0100007F"
-        } else {
-            "7F000001"
-        };
-        let line = |state| format!("  0: {address}:1F90 00000000:0000 {state} 00000000:00000000");
-        assert_eq!(listener(&line("0A")), Some(([127, 0, 0, 1], 8080).into()));
-        assert_eq!(listener(&line("01")), None);
-        let six = format!("  0: {:032}:0050 {:032}:0000 0A 0", 0, 0);
-        assert_eq!(listener(&six), Some((Ipv6Addr::UNSPECIFIED, 80).into()));
-        assert_eq!(listener("  sl  local_address rem_address"), None);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::image_fs::ImageFs;
 use crate::image_path::ImagePath;
 use crate::manifest::Manifest;
 use crate::pack::{
-    Ahead, Digests, ImageConfig, ImageSpec, ImageSummary, LayerSummary, Output, PackError,
-    descriptor_of, dockerfile_with_losses, write_image, write_image_in_place,
+    Ahead, Digests, Guesses, ImageConfig, ImageSpec, ImageSummary, LayerSummary, Output, PackError,
+    Remarks, descriptor_of, dockerfile_with_losses, write_image, write_image_in_place,
 };
 use crate::recording::Recording;
 use crate::report::Inventory;
@@ -60,6 +60,8 @@ pub struct Shipped {
     pub inventory: Option<Inventory>,
     /// How many different losses were told.
     pub lost: usize,
+    /// What is said of the image's configuration, where one was made.
+    pub remarks: Remarks,
 }
 
 impl Outputs {
@@ -217,6 +219,7 @@ pub fn ship(
         layer,
         inventory,
         lost,
+        remarks: written.remarks,
     })
 }
 
@@ -226,6 +229,7 @@ pub struct Artifacts {
     digests: Digests,
     /// How many different losses were told.
     lost: usize,
+    remarks: Remarks,
 }
 
 /// Writes what the manifest says, by this attempt.
@@ -245,6 +249,7 @@ fn write(
         layer,
         digests,
         lost: 0,
+        remarks: Remarks::default(),
     })
 }
 
@@ -254,7 +259,7 @@ fn write_artifacts(
     artifacts: &Path,
     attempt: Attempt,
 ) -> Result<Artifacts> {
-    let config = image_config(recording, manifest, outputs)?;
+    let (config, remarks) = image_config(recording, manifest, outputs)?;
     let path = artifacts.join(IMAGE);
     let wish = ImageSpec {
         config: &config,
@@ -281,7 +286,8 @@ fn write_artifacts(
         .rootfs
         .file_name()
         .unwrap_or(OsStr::new("rootfs.tar"));
-    let (dockerfile, losses) = dockerfile_with_losses(&config, &rootfs_name.to_string_lossy());
+    let (dockerfile, losses) =
+        dockerfile_with_losses(&config, &remarks, &rootfs_name.to_string_lossy());
     tell(&losses);
     write_whole(&artifacts.join(DOCKERFILE), &dockerfile)?;
     write_whole(
@@ -292,6 +298,7 @@ fn write_artifacts(
         layer,
         digests,
         lost: losses.len() + image_summary.losses.len(),
+        remarks,
     })
 }
 
@@ -324,27 +331,30 @@ pub fn writing(path: &Path, error: PackError) -> anyhow::Error {
     }
 }
 
-/// That of the original image where it is known, else that of the traced command.
+/// That of the original image where it is known, else that of the traced command and of what it
+/// did, with what is a guess.
 fn image_config(
     recording: &Recording,
     manifest: &Manifest,
     outputs: &Outputs,
-) -> Result<ImageConfig> {
-    let mut config = match &outputs.image.original {
-        Some(original) => original.clone(),
-        None => {
-            let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
-            let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
-            keep_home_without_passwd(&mut config, recording, manifest);
-            tell_secrets(&secrets);
-            config
-        }
-    };
-    outputs
-        .image
-        .apply(&mut config)
-        .map_err(anyhow::Error::msg)?;
-    Ok(config)
+) -> Result<(ImageConfig, Remarks)> {
+    let wish = |config: &mut ImageConfig| outputs.image.apply(config).map_err(anyhow::Error::msg);
+    if let Some(original) = &outputs.image.original {
+        let mut config = original.clone();
+        wish(&mut config)?;
+        return Ok((config, Remarks::default()));
+    }
+    let keep = |name: &str| outputs.keep_env.iter().any(|kept| kept == name);
+    let (mut config, secrets) = ImageConfig::from_context(&recording.context, &keep);
+    keep_home_without_passwd(&mut config, recording, manifest);
+    tell_secrets(&secrets);
+    let guesses = Guesses::new(recording, manifest, &outputs.own(Path::new("/"), &[]));
+    guesses.apply(&mut config);
+    wish(&mut config)?;
+    let mut asked = ImageConfig::default();
+    wish(&mut asked)?;
+    let remarks = guesses.remarks(&config, &asked);
+    Ok((config, remarks))
 }
 
 /// Names the variables that are not in the image.

@@ -3,6 +3,7 @@
 use super::artifacts::Traced;
 use super::ship::{IMAGE, Outputs, Shipped};
 use crate::manifest::{Exclusion, Manifest};
+use crate::pack::Remarks;
 use crate::recording::Recording;
 use crate::report::Inventory;
 use crate::report::text::size;
@@ -20,6 +21,12 @@ pub fn tell_summary(outputs: &Outputs, shipped: &Shipped, seen: &Recording, trac
     }
     if let Some(left_out) = left_out(&shipped.manifest) {
         tracing::info!("left out: {left_out}");
+    }
+    if let Some(guessed) = guessed(&shipped.remarks) {
+        tracing::info!(
+            "guessed for the image: {guessed}; --image-config takes the original's, --change \
+             corrects it"
+        );
     }
     if shipped.lost > 0 {
         let lost = shipped.lost;
@@ -61,6 +68,19 @@ fn packages(inventory: &Inventory) -> String {
         text.push_str(&format!("; {count} of {ecosystem}"));
     }
     text
+}
+
+/// `EXPOSE 80/tcp 443/tcp, VOLUME /data`.
+fn guessed(remarks: &Remarks) -> Option<String> {
+    let ports: Vec<&str> = remarks.ports.keys().map(String::as_str).collect();
+    let volumes = remarks.volumes.keys().map(ToString::to_string);
+    let volumes: Vec<String> = volumes.collect();
+    let parts = [("EXPOSE", ports.join(" ")), ("VOLUME", volumes.join(" "))];
+    let parts = parts.iter().filter(|(_, words)| !words.is_empty());
+    let parts: Vec<String> = parts
+        .map(|(name, words)| format!("{name} {words}"))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// How many used paths are not in the image, by reason; what nobody misses is not counted.

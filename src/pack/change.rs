@@ -20,8 +20,8 @@ pub enum ChangeError {
 
 /// Applies one instruction: `ENV A=1 B="two words"`, `CMD ["nginx","-g","daemon off;"]`,
 /// `EXPOSE 80 53/udp`, … (Dockerfile reference). Variables are not expanded. An empty list
-/// (`CMD []`, `ENTRYPOINT []`), `USER` and `WORKDIR` without a word, and `HEALTHCHECK` without one
-/// take away what the image had.
+/// (`CMD []`, `ENTRYPOINT []`), and `EXPOSE`, `HEALTHCHECK`, `USER`, `VOLUME` and `WORKDIR` without
+/// a word take away what the image had.
 ///
 /// # Errors
 /// [`ChangeError`], a sentence that goes on after the instruction.
@@ -39,6 +39,7 @@ pub fn change(config: &mut ImageConfig, instruction: &str) -> Result<(), ChangeE
                 set_variable(config, &name, &value);
             }
         }
+        "EXPOSE" if rest.is_empty() => config.exposed_ports.clear(),
         "EXPOSE" => {
             for port in words_of(rest)? {
                 config.exposed_ports.insert(port_of(&port)?);
@@ -57,6 +58,9 @@ pub fn change(config: &mut ImageConfig, instruction: &str) -> Result<(), ChangeE
                 Some(volumes) => volumes,
                 None => words_of(rest)?,
             };
+            if volumes.is_empty() {
+                config.volumes.clear();
+            }
             for volume in volumes {
                 config.volumes.insert(absolute(&volume)?);
             }
@@ -296,11 +300,28 @@ mod tests {
 
     #[test]
     fn an_empty_one_takes_away() {
-        let mut config = changed(&["CMD [\"x\"]", "USER a", "WORKDIR /x", "HEALTHCHECK CMD x"]);
-        for instruction in ["CMD []", "USER", "WORKDIR", "HEALTHCHECK"] {
+        let mut config = changed(&[
+            "CMD [\"x\"]",
+            "USER a",
+            "WORKDIR /x",
+            "HEALTHCHECK CMD x",
+            "EXPOSE 80 81",
+            "VOLUME /x",
+        ]);
+        for instruction in [
+            "CMD []",
+            "USER",
+            "WORKDIR",
+            "HEALTHCHECK",
+            "EXPOSE",
+            "VOLUME",
+        ] {
             change(&mut config, instruction).expect(instruction);
         }
         assert_eq!(config, ImageConfig::default());
+        assert!(changed(&["VOLUME /x", "VOLUME []"]).volumes.is_empty());
+        let beaten = changed(&["EXPOSE 80", "EXPOSE", "EXPOSE 81"]);
+        assert_eq!(beaten.exposed_ports, ["81/tcp".to_owned()].into());
     }
 
     #[test]

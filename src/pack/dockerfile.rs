@@ -6,22 +6,42 @@
 //! comment that says so, and is a loss.
 
 use super::config::{Health, ImageConfig, split_variable, texts};
+use crate::image_path::ImagePath;
 use crate::recording::Loss;
 use serde_json::to_string;
+use std::collections::BTreeMap;
 
 /// Docker reads lines with Go's `bufio.Scanner`, which refuses longer ones.
 const MAX_LINE: usize = 65_000;
 
-/// The Dockerfile of an image with this configuration, beside a tarball of this name.
-pub fn dockerfile(config: &ImageConfig, rootfs_name: &str) -> Vec<u8> {
-    dockerfile_with_losses(config, rootfs_name).0
+/// What is said of a configuration beside it, a sentence each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// Of all of it.
+    pub all: Vec<String>,
+    /// Of ports that are exposed.
+    pub ports: BTreeMap<String, String>,
+    /// Of volumes.
+    pub volumes: BTreeMap<ImagePath, String>,
+    /// Of what is not in it.
+    pub absent: Vec<String>,
 }
 
-/// As [`dockerfile`], with what the file cannot express.
-pub fn dockerfile_with_losses(config: &ImageConfig, rootfs_name: &str) -> (Vec<u8>, Vec<Loss>) {
+/// The Dockerfile of an image with this configuration, beside a tarball of this name.
+pub fn dockerfile(config: &ImageConfig, rootfs_name: &str) -> Vec<u8> {
+    dockerfile_with_losses(config, &Remarks::default(), rootfs_name).0
+}
+
+/// As [`dockerfile`], with comments, and with what the file cannot express.
+pub fn dockerfile_with_losses(
+    config: &ImageConfig,
+    remarks: &Remarks,
+    rootfs_name: &str,
+) -> (Vec<u8>, Vec<Loss>) {
     let mut file = Dockerfile::default();
     file.line("FROM scratch");
     file.instruction("ADD", Some(source(rootfs_name)));
+    file.comments(&remarks.all);
     for variable in &config.env {
         let pair = split_variable(variable).and_then(|(name, value)| pair(name, value));
         file.or_lost("ENV", pair, variable);
@@ -33,15 +53,18 @@ pub fn dockerfile_with_losses(config: &ImageConfig, rootfs_name: &str) -> (Vec<u
         file.or_lost("USER", word(user.as_bytes()), user.as_bytes());
     }
     for port in &config.exposed_ports {
+        file.comments(remarks.ports.get(port));
         file.or_lost("EXPOSE", word(port.as_bytes()), port.as_bytes());
     }
     for volume in &config.volumes {
+        file.comments(remarks.volumes.get(volume));
         let text = std::str::from_utf8(volume.as_bytes()).ok();
         // Docker trims what it reads as a volume.
         let text = text.filter(|text| text.trim_end() == *text);
         let list = text.and_then(|text| to_string(&[escaped(text)]).ok());
         file.or_lost("VOLUME", list, volume.as_bytes());
     }
+    file.comments(&remarks.absent);
     for (name, value) in &config.labels {
         let pair = pair(name.as_bytes(), value.as_bytes());
         file.or_lost("LABEL", pair, format!("{name}={value}").as_bytes());
@@ -83,6 +106,14 @@ impl Dockerfile {
     fn line(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');
+    }
+
+    /// A remark may name files, and their names hold anything.
+    fn comments<'a>(&mut self, remarks: impl IntoIterator<Item = &'a String>) {
+        for remark in remarks {
+            let shown = remark.replace(char::is_control, "?");
+            self.line(&format!("# {shown}"));
+        }
     }
 
     fn instruction(&mut self, keyword: &str, rest: Option<String>) -> bool {
@@ -308,12 +339,37 @@ mod tests {
             volumes: ImagePath::new("/v ").into_iter().collect(),
             ..ImageConfig::default()
         };
-        let (text, losses) = dockerfile_with_losses(&config, "rootfs.tar");
+        let (text, losses) = dockerfile_with_losses(&config, &Remarks::default(), "rootfs.tar");
         let text = String::from_utf8(text).expect("text");
         assert_eq!(losses.len(), 5);
         assert!(text.contains("\n# ENV N=a\\nb: "));
         assert!(text.contains("\n# ENTRYPOINT \\xff: "));
         assert!(text.lines().skip(2).all(|line| line.starts_with("# ")));
+    }
+
+    #[test]
+    fn a_remark_stands_before_what_it_is_about_on_a_line_of_its_own() {
+        let volume = ImagePath::new("/data").expect("absolute");
+        let config = ImageConfig {
+            env: vec![b"A=1".to_vec()],
+            exposed_ports: ["1/tcp".to_owned(), "2/tcp".to_owned()].into(),
+            volumes: [volume.clone()].into(),
+            shell: vec!["sh".into()],
+            ..ImageConfig::default()
+        };
+        let remarks = Remarks {
+            all: vec!["of all".into()],
+            ports: [("2/tcp".into(), "of /a\nRUN b".into())].into(),
+            volumes: [(volume, "of it".into())].into(),
+            absent: vec!["none".into()],
+        };
+        let (text, losses) = dockerfile_with_losses(&config, &remarks, "r.tar");
+        assert!(losses.is_empty());
+        assert_eq!(
+            String::from_utf8(text).expect("text"),
+            "FROM scratch\nADD r.tar /\n# of all\nENV A=\"1\"\nEXPOSE 1/tcp\n# of /a?RUN b\n\
+             EXPOSE 2/tcp\n# of it\nVOLUME [\"/data\"]\n# none\nSHELL [\"sh\"]\n"
+        );
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::inventory::Inventory;
 use super::model::{
-    CallItem, Image, Item, LanguageItem, LeftOut, MountItem, PackageItem, ProcessItem, Recorded,
-    Report, SCHEMA, Started, UsedPath,
+    CallItem, Image, Item, LanguageItem, LeftOut, MountItem, PackageItem, PortItem, ProcessItem,
+    Recorded, Report, SCHEMA, Started, UsedPath,
 };
 use crate::byte_string::ByteString;
 use crate::image_fs::{FileKind, ImageFs};
@@ -117,6 +117,10 @@ impl Report {
         }
         for item in self.recording.calls {
             recording.calls.note(item.call, item.outcome);
+        }
+        for item in self.recording.ports {
+            let known = recording.endpoints.entry(item.endpoint);
+            known.or_insert(item.first);
         }
         recording.losses.extend(self.recording.losses);
         if let Some(command) = self.command.filter(|_| recording.context.argv.is_empty()) {
@@ -261,6 +265,14 @@ fn recorded(recording: &Recording) -> Recorded {
             .map(|(call, outcome)| CallItem {
                 call: call.clone(),
                 outcome,
+            })
+            .collect(),
+        ports: recording
+            .endpoints
+            .iter()
+            .map(|(endpoint, first)| PortItem {
+                endpoint: *endpoint,
+                first: first.clone(),
             })
             .collect(),
         losses: recording.losses.iter().cloned().collect(),

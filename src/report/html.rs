@@ -1,6 +1,6 @@
 //! The report as one page for a browser: nothing is loaded from anywhere, all data is in it.
 
-use super::model::{Item, PackageItem, ProcessItem, Report};
+use super::model::{Item, PackageItem, PortItem, ProcessItem, Report};
 use super::words;
 use crate::image_path::{Escaped, ImagePath};
 use crate::manifest::Reason;
@@ -43,6 +43,7 @@ fn data(report: &Report) -> Value {
         "dropped": report.packages_dropped.iter().map(package).collect::<Vec<_>>(),
         "languages": report.languages.len(),
         "processes": report.recording.processes.iter().map(process).collect::<Vec<_>>(),
+        "ports": report.recording.ports.iter().map(port).collect::<Vec<_>>(),
         "entries": entries,
         "excluded": excluded.collect::<Vec<_>>(),
         "losses": losses.map(|loss| json!([loss.what, loss.count])).collect::<Vec<_>>(),
@@ -64,6 +65,11 @@ fn package(package: &PackageItem) -> Value {
 fn process(item: &ProcessItem) -> Value {
     let programs = item.process.programs.iter().map(shown);
     json!([item.pid, item.process.parent, programs.collect::<Vec<_>>()])
+}
+
+fn port(item: &PortItem) -> Value {
+    let program = item.first.program.as_ref().map(shown);
+    json!([item.endpoint.to_string(), program, item.first.pid])
 }
 
 fn entry(item: &Item) -> Value {

@@ -31,6 +31,7 @@ impl Report {
             created,
             processes,
             calls,
+            ports,
             losses,
         } = &self.recording;
         out.write_all(BEGINNING)?;
@@ -55,6 +56,7 @@ impl Report {
         if !calls.is_empty() {
             list(out, ",\n", "calls", calls)?;
         }
+        list(out, ",\n", "ports", ports)?;
         list(out, ",\n", "losses", losses)?;
         out.write_all(b"}}\n")
     }

@@ -5,7 +5,7 @@ use crate::byte_string::ByteString;
 use crate::image_fs::FileKind;
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, MountFate, Reason};
-use crate::recording::{Access, Call, Exec, Loss, Origin, Outcome, Process};
+use crate::recording::{Access, Call, Endpoint, Exec, Loss, Origin, Outcome, Process};
 use serde::{Deserialize, Serialize};
 
 /// The version of the form. It grows when a reader of the one before would read something
@@ -188,6 +188,9 @@ pub struct Recorded {
     /// The system calls that were made, where they were counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<CallItem>,
+    /// The ports that were served.
+    #[serde(default)]
+    pub ports: Vec<PortItem>,
     /// What could not be seen.
     pub losses: Vec<Loss>,
 }
@@ -210,6 +213,16 @@ pub struct CallItem {
     pub call: Call,
     /// Whether it was ever more than refused.
     pub outcome: Outcome,
+}
+
+/// A port that was served, and by whom first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortItem {
+    /// Its protocol, number and address.
+    #[serde(flatten)]
+    pub endpoint: Endpoint,
+    /// Who began to listen, or bound a datagram socket.
+    pub first: Origin,
 }
 
 /// A path as a process spelled it, how it was used, and by whom first.

@@ -7,6 +7,7 @@ use super::{Manner, SuperviseError, resources};
 use crate::event::Event;
 use crate::image_fs::HostFs;
 use crate::sys::{self, Listener, SavedSignals, Session, Tid};
+use crate::tracer::datagrams;
 use crate::tracer::engine::{self, Choice, Engine, Follower, Outcome, Watcher, Wish};
 use crate::tracer::gains::Hindrance;
 use crate::tracer::launch::{Command, Launched, NotRun, Seizable, launch};
@@ -217,10 +218,14 @@ pub fn observe(
         ptrace: choice.keep_visible,
     });
     let observer = observer.keeping(past, keeper).counting(choice.counts_calls);
-    Arc::new(Mutex::new(match choice.engine {
+    let observer = Arc::new(Mutex::new(match choice.engine {
         Engine::SyscallStop => observer.without_filter(),
         _ => observer,
-    }))
+    }));
+    if let Err(error) = datagrams::watch(&observer) {
+        tracing::warn!("UDP ports will not be guessed for the image: {error}");
+    }
+    observer
 }
 
 /// Answers the notifications of the filter, on a thread of its own.

@@ -1,10 +1,11 @@
-//! The seccomp filter: only calls that name files leave the kernel's fast path.
+//! The seccomp filter: only calls that name files, and the few that serve a port, leave the kernel's
+//! fast path.
 
 use super::shield;
 use super::syscall::{Abi, Shape};
 use crate::sys::{Filter, Instruction, Tid};
 
-/// What the filter does with a call that names files.
+/// What the filter does with a call that is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// SECCOMP_RET_USER_NOTIF: a listener is told.
@@ -16,7 +17,7 @@ pub enum Verdict {
 /// What the filter does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// With calls that name files.
+    /// With calls that name files, and with listen(2).
     pub hit: Verdict,
     /// Calls after which we might not be allowed to look at the process any more stop under
     /// ptrace, whatever becomes of the others.

@@ -1,4 +1,5 @@
-//! Mount namespaces of tracees (mount_namespaces(7)): where we see what they see.
+//! Namespaces of tracees: where we see what they see (mount_namespaces(7)), and whose network they
+//! are in (network_namespaces(7)).
 
 use super::credentials::as_tracee;
 use super::served::{NOT_OURS, Served};
@@ -23,13 +24,12 @@ pub struct Namespaces {
 impl Namespaces {
     /// Whether a thread has mounts of its own. `None` when that cannot be told.
     pub fn is_elsewhere(&self, tid: Tid) -> Option<bool> {
-        let own = fs::metadata("/proc/thread-self/ns/mnt").ok()?;
-        Some(namespace_of(tid)? != own.ino())
+        Some(namespace_of(tid, MOUNTS)? != own(MOUNTS)?)
     }
 
     /// Where we see what a thread's namespace shows at this path.
     pub fn seen_here(&mut self, tid: Tid, path: &ImagePath) -> Option<ImagePath> {
-        let namespace = namespace_of(tid)?;
+        let namespace = namespace_of(tid, MOUNTS)?;
         let look = |name: &str| format!("/proc/{tid}/{name}");
         let root = as_tracee(tid, || fs::read_link(look("root"))).ok()?;
         if root.as_os_str().as_bytes() == b"/" {
@@ -42,9 +42,24 @@ impl Namespaces {
     }
 }
 
-fn namespace_of(tid: Tid) -> Option<u64> {
-    let namespace = as_tracee(tid, || fs::metadata(format!("/proc/{tid}/ns/mnt")));
+/// Names of namespaces in `/proc/PID/ns`.
+const MOUNTS: &str = "mnt";
+const NETWORK: &str = "net";
+
+fn namespace_of(tid: Tid, kind: &str) -> Option<u64> {
+    let namespace = as_tracee(tid, || fs::metadata(format!("/proc/{tid}/ns/{kind}")));
     namespace.ok().map(|meta| meta.ino())
+}
+
+fn own(kind: &str) -> Option<u64> {
+    let own = fs::metadata(format!("/proc/thread-self/ns/{kind}"));
+    own.ok().map(|meta| meta.ino())
+}
+
+/// Whether a thread is in our network. Where that cannot be told it is: few have one of their own.
+pub fn shares_network(tid: Tid) -> bool {
+    let theirs = namespace_of(tid, NETWORK);
+    theirs.is_none() || theirs == own(NETWORK)
 }
 
 /// The files of a thread with mounts of its own, from its root directory, but for those that a

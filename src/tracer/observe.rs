@@ -11,6 +11,7 @@ mod family;
 mod gaining;
 mod intent;
 mod places;
+mod ports;
 mod sockets;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,8 @@ use family::Family;
 pub use gaining::AtStake;
 use intent::Intent;
 use places::{base_of, placed, within};
+pub use ports::Datagram;
+use ports::Ports;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -58,6 +61,7 @@ pub struct Observer<T> {
     programs: HashSet<Exec>,
     cwds: Cwds,
     family: Family,
+    ports: Ports,
     /// Whether any process may have a root directory of its own.
     roots_differ: bool,
     /// Whether any process may have mounts of its own.
@@ -103,6 +107,7 @@ impl<T: Tracees> Observer<T> {
             programs: HashSet::new(),
             cwds: Cwds::default(),
             family: Family::default(),
+            ports: Ports::default(),
             roots_differ: false,
             mounts_differ: false,
             behind_filter: true,
@@ -189,7 +194,10 @@ impl<T: Tracees> Observer<T> {
                 self.on_rename(tid, call, &names, flags, args);
             }
             Shape::Link(names) => self.on_link(tid, call, &names, args),
-            Shape::Address(deed) => self.on_address(tid, call, deed, args[1], args[2]),
+            Shape::Address(deed) => {
+                self.on_address(tid, call, deed, args[0] as i32, (args[1], args[2]));
+            }
+            Shape::Listen => self.on_listen(tid, call, args[0] as i32),
             Shape::Socketcall => self.on_socketcall(tid, call, args),
             Shape::Namespace => self.on_namespace(tid, call, args),
             Shape::Seccomp => self.on_seccomp(args),

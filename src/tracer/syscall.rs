@@ -1,4 +1,5 @@
-//! Which system calls take paths, in which arguments, and what they do to them: data only.
+//! Which system calls take paths, in which arguments, and what they do to them, and which serve
+//! ports: data only.
 
 mod names;
 mod numbers;
@@ -117,7 +118,9 @@ pub enum Shape {
     Link([PathArgument; 2]),
     /// By a `struct sockaddr` in the second argument, its length in the third.
     Address(Deed),
-    /// socketcall(2) of 32-bit x86: bind and connect behind an array of arguments.
+    /// listen(2) of the socket in the first argument.
+    Listen,
+    /// socketcall(2) of 32-bit x86: bind, connect and listen behind an array of arguments.
     Socketcall,
     /// Changes the root directory or the mounts that later paths are looked up in.
     Namespace,
@@ -186,6 +189,7 @@ macro_rules! calls {
     (@ rename $from:expr, $to:expr, $flags:expr) => { Shape::Rename([$from, $to], $flags) };
     (@ link $from:expr, $to:expr) => { Shape::Link([$from, $to]) };
     (@ address $deed:expr) => { Shape::Address($deed) };
+    (@ listen) => { Shape::Listen };
     (@ socketcall) => { Shape::Socketcall };
     (@ namespace) => { Shape::Namespace };
     (@ seccomp) => { Shape::Seccomp };
@@ -279,6 +283,7 @@ pub const CALLS: &[Call] = calls! {
     "rmdir" paths(at_cwd(0, Deed::Remove));
     "connect" address(PROBE);
     "bind" address(Deed::Create);
+    "listen" listen();
     "socketcall" socketcall();
     "mount" mounts(at_cwd(1, PROBE));
     "move_mount" mounts(at_fd(2, 3, PROBE));

@@ -6,6 +6,7 @@ use super::gains::Privileges;
 use super::holdings;
 use super::memory::Memories;
 use super::namespaces::{Namespaces, files_of};
+use super::network::{Socket, socket_of};
 use super::served::{Served, SparedFs};
 use crate::image_fs::{HostFs, Walk, walk};
 use crate::image_path::ImagePath;
@@ -70,6 +71,13 @@ pub trait Tracees {
     fn holdings(&mut self, tid: Tid) -> Vec<(&'static str, ImagePath)>;
     /// The file that it was told to execute, as it was spelled.
     fn executed(&mut self, tid: Tid) -> Option<Vec<u8>>;
+    /// The socket behind a descriptor of it.
+    ///
+    /// # Errors
+    /// [`NoLink::Nothing`] for one that has no ports, or none in our network.
+    fn socket(&mut self, _: Tid, _: i32) -> Result<Socket, NoLink> {
+        Err(NoLink::Nothing)
+    }
     /// Whether it has a mount namespace of its own (mount_namespaces(7)): its links lead to where
     /// that one shows their targets. `None` when that cannot be told.
     fn is_elsewhere(&mut self, _: Tid) -> Option<bool> {
@@ -207,6 +215,10 @@ impl Tracees for ProcTracees {
     fn executed(&mut self, tid: Tid) -> Option<Vec<u8>> {
         let memories = &mut self.memories;
         holdings::executed(tid, |at, buffer| memories.read(tid, at, buffer))
+    }
+
+    fn socket(&mut self, tid: Tid, fd: i32) -> Result<Socket, NoLink> {
+        socket_of(tid, fd)
     }
 
     fn is_elsewhere(&mut self, tid: Tid) -> Option<bool> {

@@ -1,5 +1,7 @@
-//! What a tarball holds, so that two can be compared.
+//! What a tarball holds, so that two can be compared, and what an image's says of it.
+#![allow(dead_code, reason = "each test crate uses its own part of this module")]
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -43,4 +45,20 @@ pub fn contents(tarball: &Path, home: &Path) -> Contents {
         contents.insert(path, (kind, mode, owner, link, digest));
     }
     contents
+}
+
+/// The configuration of an image, found as a container engine does.
+pub fn configuration(image: &Path) -> Value {
+    let mut files = BTreeMap::new();
+    let mut archive = tar::Archive::new(File::open(image).expect("an image"));
+    for entry in archive.entries().expect("entries") {
+        let mut entry = entry.expect("an entry");
+        let name = entry.path().expect("a name").display().to_string();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).expect("read");
+        files.insert(name, bytes);
+    }
+    let manifest: Value = serde_json::from_slice(&files["manifest.json"]).expect("JSON");
+    let config = manifest[0]["Config"].as_str().expect("a name");
+    serde_json::from_slice(&files[config]).expect("JSON")
 }

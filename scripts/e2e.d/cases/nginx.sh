@@ -8,6 +8,7 @@ user=33:33 # www-data in every Debian
 writable=(/run /var/log/nginx /var/lib/nginx)
 # A master that is no root ignores the directive 'user' and looks no name up.
 explained=('@(user|cap-drop) /etc/@(passwd|group|nsswitch.conf)')
+guessed=('EXPOSE 8080/tcp' 'EXPOSE 8081/tcp')
 absent=(/bin/sh /usr/bin/sh /usr/bin/dpkg /srv/www/unused.html)
 
 build() {

@@ -10,6 +10,7 @@ writable=(/data)
 # Whoever is no root gives up nothing: no chown, no setpriv, and no user's name is looked up.
 explained=('@(user|cap-drop) /usr/bin/@(chown|setpriv)' '@(user|cap-drop) /usr/lib/*/libcap-ng.so.*'
   '@(user|cap-drop) /etc/@(passwd|group|nsswitch.conf)' '@(user|cap-drop) /var/lib/dpkg/status.d/@(util-linux|libcap-ng0)')
+guessed=('EXPOSE 6379/tcp' 'VOLUME /data')
 absent=(/usr/bin/perl /usr/bin/dpkg /usr/bin/redis-cli)
 
 build() {

@@ -22,6 +22,9 @@ exercise() {
 # The other ways to load what was written: docker build with the Dockerfile, every tool with the archive.
 further_checks() {
   local image=micropacker-e2e/static:built-$$
+  # It listens where nobody outside reaches it.
+  grep -q '^# Not exposed: /server listened on 127.0.0.1:8080/tcp' "$out/Dockerfile"
+  ! grep '^EXPOSE' "$out/Dockerfile" >&2
   step 'docker build'
   # The legacy builder is part of every engine; a client without buildx has no other.
   DOCKER_BUILDKIT=0 docker build --quiet --tag "$image" "$out" >"$directory/build.log" 2>&1 ||

@@ -3,8 +3,9 @@
 use super::*;
 use crate::image_fs::MemFs;
 use crate::manifest::{Exclusion, MountDecision, MountFate, Reason};
-use crate::recording::{Access, Exec, Loss, Origin};
+use crate::recording::{Access, Endpoint, Exec, Loss, Origin, Protocol};
 use proptest::prelude::*;
+use std::net::Ipv6Addr;
 
 fn path(bytes: impl AsRef<[u8]>) -> ImagePath {
     ImagePath::new(bytes).expect("absolute")
@@ -18,9 +19,18 @@ fn origin(program: &[u8]) -> Origin {
     }
 }
 
+fn http() -> Endpoint {
+    Endpoint {
+        protocol: Protocol::Tcp,
+        port: 80,
+        address: Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
 /// One of everything, with these names in it.
 fn recording(name: &[u8]) -> Recording {
     let odd = path([b"/d/", name].concat());
+    let odd_program = [b"/bin/", name].concat();
     let used = Use {
         access: Access::OPEN.with(Access::NO_FOLLOW),
         first: origin(b"/bin/x"),
@@ -50,6 +60,7 @@ fn recording(name: &[u8]) -> Recording {
         uses: [(Place::at(odd.clone()), used.clone()), (place, used)].into(),
         execs: [exec].into(),
         created: [odd.clone()].into(),
+        endpoints: [(http(), origin(&odd_program))].into(),
         losses: [Loss {
             what: "lost".to_owned(),
             count: 2,
@@ -169,6 +180,7 @@ fn two_reports_are_merged_into_what_both_saw() {
     report(b"b").add_to(&mut merged);
     assert_eq!(merged.uses.len(), 4);
     assert_eq!(merged.execs.len(), 2);
+    assert_eq!(merged.endpoints[&http()], origin(b"/bin/a"));
     assert_eq!(merged.context.argv[1], b"a");
     let mut again = report(b"a");
     again.recording.uses[0].access = Access::PROBE;

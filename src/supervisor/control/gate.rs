@@ -100,6 +100,7 @@ fn paths_of(event: &Event) -> impl Iterator<Item = &ImagePath> {
         Event::Kept(original) => [Some(&original.path), None, None, None],
         Event::Moved { from, to } => [Some(from), Some(to), None, None],
         Event::Introduced(process) => [process.program.as_ref(), None, None, None],
+        Event::Listened { origin, .. } => [origin.program.as_ref(), None, None, None],
         Event::Called { .. } | Event::Lost(_) => [None; 4],
     };
     paths.into_iter().flatten()

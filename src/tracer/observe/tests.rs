@@ -3,11 +3,13 @@
 mod family;
 mod gaining;
 mod hidden;
+mod ports;
 mod visitors;
 
 use super::*;
 use crate::image_fs::{MemFs, walk};
 use crate::tracer::gains::Privileges;
+use crate::tracer::network::Socket;
 use crate::tracer::syscall::CALLS;
 use std::io;
 use std::sync::mpsc::{Receiver, channel};
@@ -20,6 +22,7 @@ const MAPPED: u64 = 0x1_0000;
 struct FakeTracee {
     memory: Vec<u8>,
     links: Vec<(Link, &'static str)>,
+    sockets: Vec<(i32, Socket)>,
     environment: Vec<u8>,
     forbidden: bool,
     holdings: Vec<(&'static str, &'static str)>,
@@ -45,6 +48,14 @@ impl Tracees for FakeTracee {
         let found = self.links.iter().find(|(known, _)| *known == link);
         let (_, target) = found.ok_or(NoLink::Nothing)?;
         ImagePath::new(target).ok_or(NoLink::Nothing)
+    }
+
+    fn socket(&mut self, _: Tid, fd: i32) -> Result<Socket, NoLink> {
+        let found = self.sockets.iter().find(|(known, _)| *known == fd);
+        match found {
+            _ if self.forbidden => Err(NoLink::Forbidden),
+            found => found.map(|(_, socket)| *socket).ok_or(NoLink::Nothing),
+        }
     }
 
     fn is_refused(&self, _: Tid) -> bool {
@@ -102,6 +113,7 @@ impl Scene {
         let tracee = FakeTracee {
             memory: Vec::new(),
             links: vec![(Link::Cwd, "/yard"), (Link::Program, "/bin/app")],
+            sockets: Vec::new(),
             environment: Vec::new(),
             forbidden: false,
             holdings: Vec::new(),
@@ -156,6 +168,7 @@ impl Scene {
                 Event::Moved { from, to } => format!("moved {from} to {to}"),
                 Event::Introduced(_) => unreachable!("it is filtered out"),
                 Event::Called { call, .. } => format!("called {}", call.name),
+                Event::Listened { endpoint, .. } => format!("served {endpoint}"),
                 Event::Lost(loss) => format!("lost {}", loss.what),
                 Event::Started(exec) => format!("started {}", exec.program),
             })

@@ -142,7 +142,7 @@ impl<T: Tracees> Observer<T> {
         });
     }
 
-    fn origin(&mut self, tid: Tid, call: &'static Call) -> Origin {
+    pub(super) fn origin(&mut self, tid: Tid, call: &'static Call) -> Origin {
         Origin {
             pid: tid,
             program: self.runs_now(tid),
