@@ -26,5 +26,5 @@ pub fn packages_of(fs: &MemFs) -> Vec<LanguagePackage> {
     };
     let manifest = resolve(fs, &Recording::default(), &options);
     assert!(manifest.entries.contains_key(&path("/srv")));
-    language_packages(fs, &manifest, &Owners::default())
+    language_packages(fs, &manifest.entries, &Owners::default())
 }

@@ -6,11 +6,13 @@ mod node;
 mod python;
 mod ruby;
 
+pub(super) use python::header;
+
 use super::Owners;
 use crate::image_fs::{FileKind, ImageFs};
 use crate::image_path::ImagePath;
-use crate::manifest::Manifest;
-use std::collections::BTreeSet;
+use crate::manifest::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// A file of metadata beyond this is none.
@@ -61,10 +63,10 @@ pub struct LanguagePackage {
 /// to that one.
 pub fn language_packages(
     fs: &dyn ImageFs,
-    manifest: &Manifest,
+    entries: &BTreeMap<ImagePath, Entry>,
     owners: &Owners,
 ) -> Vec<LanguagePackage> {
-    let kept = Kept { fs, manifest };
+    let kept = Kept { fs, entries };
     let mut found = BTreeSet::new();
     for find in [java::find, node::find, python::find, ruby::find] {
         found.extend(find(&kept));
@@ -76,18 +78,18 @@ pub fn language_packages(
 /// The files that are kept, and the image they come from.
 struct Kept<'a> {
     fs: &'a dyn ImageFs,
-    manifest: &'a Manifest,
+    entries: &'a BTreeMap<ImagePath, Entry>,
 }
 
 impl Kept<'_> {
     fn files(&self) -> impl Iterator<Item = &ImagePath> {
-        let entries = self.manifest.entries.iter();
+        let entries = self.entries.iter();
         let files = entries.filter(|(_, entry)| entry.kind == FileKind::Regular);
         files.map(|(path, _)| path)
     }
 
     fn holds(&self, path: &ImagePath) -> bool {
-        self.manifest.entries.contains_key(path)
+        self.entries.contains_key(path)
     }
 
     /// A file of the image, kept or not; `None` where there is none, or it cannot be read.

@@ -1,7 +1,7 @@
 //! What tells scanners (trivy, grype, syft) which packages an image holds files of: the
 //! databases of the image, cut down to those packages.
 
-use super::{Manager, Owners, Package, dpkg, names, read};
+use super::{Ecosystem, Manager, Owners, Package, dpkg, language, names, read};
 use crate::image_fs::{FileKind, ImageFs, walk};
 use crate::image_path::ImagePath;
 use crate::manifest::Entry;
@@ -49,13 +49,27 @@ impl MetadataFiles {
     /// is among the entries: scanners would count its packages twice.
     pub fn of(fs: &dyn ImageFs, owners: &Owners, entries: &Entries, how: PackageMetadata) -> Self {
         let mut files = Self::default();
-        let packages = owning(owners, entries);
-        let has = |manager| packages.iter().any(|package| package.manager == manager);
-        let ships =
-            |path: &str| ImagePath::new(path).is_some_and(|path| entries.contains_key(&path));
         if how == PackageMetadata::Off {
             return files;
         }
+        languages(fs, owners, entries, how, &mut files);
+        let mut packages = owning(owners, entries);
+        let is_told =
+            |package: &&Package| package.manager != Manager::Rpm || how == PackageMetadata::Full;
+        let has_languages = !(files.made.is_empty() && files.kept.is_empty());
+        if has_languages || packages.iter().any(is_told) {
+            let release = RELEASE_FILES.iter().filter_map(ImagePath::new);
+            // They bring in the package that they are of.
+            packages.extend(
+                release
+                    .clone()
+                    .flat_map(|path| owners_of(fs, owners, &path)),
+            );
+            files.kept.extend(release);
+        }
+        let has = |manager| packages.iter().any(|package| package.manager == manager);
+        let ships =
+            |path: &str| ImagePath::new(path).is_some_and(|path| entries.contains_key(&path));
         let sums = (how == PackageMetadata::Full).then_some(entries);
         if has(Manager::Dpkg) && !ships("/var/lib/dpkg/status") {
             dpkg::metadata(fs, &packages, sums, &mut files);
@@ -66,13 +80,18 @@ impl MetadataFiles {
         if has(Manager::Rpm) && how == PackageMetadata::Full {
             files.kept.extend(super::rpm::databases(fs));
         }
-        if !(files.made.is_empty() && files.kept.is_empty()) {
-            files
-                .kept
-                .extend(RELEASE_FILES.iter().filter_map(ImagePath::new));
-        }
         files
     }
+}
+
+/// Whose a file is, and whose the symlinks are that lead to it.
+fn owners_of<'a>(fs: &dyn ImageFs, owners: &'a Owners, path: &ImagePath) -> Vec<&'a Package> {
+    let walk = walk(fs, path, true);
+    let Ok((end, _)) = walk.end else {
+        return Vec::new();
+    };
+    let all = walk.links.into_iter().chain([end]);
+    all.filter_map(|path| owners.package_of(&path)).collect()
 }
 
 /// The packages of which an image holds a file, sorted. A directory is shared by many.
@@ -106,6 +125,31 @@ fn apk(
             files.made.push((path, content));
         }
         return;
+    }
+}
+
+/// The metadata of Python's and Node's packages, which programs seldom read and scanners look for.
+/// Those of the other ecosystems are kept with what they tell of.
+fn languages(
+    fs: &dyn ImageFs,
+    owners: &Owners,
+    entries: &Entries,
+    how: PackageMetadata,
+    files: &mut MetadataFiles,
+) {
+    for package in language::language_packages(fs, entries, owners) {
+        let path = package.metadata;
+        if entries.contains_key(&path) {
+            continue;
+        }
+        match package.ecosystem {
+            Ecosystem::Python if how == PackageMetadata::Auto => {
+                let content = read(fs, &path, &mut Vec::new()).unwrap_or_default();
+                files.made.push((path, language::header(&content)));
+            }
+            Ecosystem::Python | Ecosystem::Node => files.kept.push(path),
+            Ecosystem::Java | Ecosystem::Ruby => {}
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::image_fs::{FileKind, ImageFs, walk};
 use crate::image_path::ImagePath;
-use crate::manifest::{Manifest, Reason, Source};
+use crate::manifest::{Manifest, Source};
 use crate::packages::{LanguagePackage, Owners, Package, language_packages};
 use std::collections::BTreeMap;
 
@@ -51,9 +51,7 @@ impl Inventory {
         let owners = Owners::load(fs);
         let mut kept: BTreeMap<&Package, (u64, u64)> = BTreeMap::new();
         for (path, entry) in &manifest.entries {
-            // What we add to tell of packages does not bring in further ones.
-            let is_told_only = entry.reasons == [Reason::PackageMetadata];
-            if entry.kind == FileKind::Directory || is_told_only {
+            if entry.kind == FileKind::Directory {
                 continue;
             }
             let Some(package) = owners.package_of(path) else {
@@ -75,7 +73,7 @@ impl Inventory {
                 bytes,
             })
             .collect();
-        let languages = language_packages(fs, manifest, &owners);
+        let languages = language_packages(fs, &manifest.entries, &owners);
         Self {
             distribution: Distribution::read(fs),
             kept,

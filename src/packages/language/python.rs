@@ -83,3 +83,24 @@ fn read(kept: &Kept, metadata: ImagePath) -> Option<LanguagePackage> {
         metadata,
     })
 }
+
+/// What scanners read of a file of metadata: its fields, without the description.
+pub(in crate::packages) fn header(metadata: &[u8]) -> Vec<u8> {
+    let mut header = Vec::new();
+    let mut dropped = false;
+    for line in metadata.split_inclusive(|byte| *byte == b'\n') {
+        if line.trim_ascii_end().is_empty() {
+            break;
+        }
+        if !line.first().is_some_and(u8::is_ascii_whitespace) {
+            dropped = line
+                .split(|byte| *byte == b':')
+                .next()
+                .is_some_and(|name| name.eq_ignore_ascii_case(b"description"));
+        }
+        if !dropped {
+            header.extend_from_slice(line);
+        }
+    }
+    header
+}

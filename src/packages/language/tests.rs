@@ -5,7 +5,7 @@ use crate::image_fs::MemFs;
 use crate::manifest::{Entry, Reason, Source};
 
 fn kept(fs: &MemFs, files: &[&str]) -> Vec<String> {
-    let mut manifest = Manifest::default();
+    let mut entries = BTreeMap::new();
     for file in files {
         let path = ImagePath::new(file).expect("absolute");
         let meta = fs.lstat(&path).expect("there");
@@ -15,9 +15,9 @@ fn kept(fs: &MemFs, files: &[&str]) -> Vec<String> {
             source: Source::Image,
             reasons: vec![Reason::Always],
         };
-        manifest.entries.insert(path, entry);
+        entries.insert(path, entry);
     }
-    language_packages(fs, &manifest, &Owners::load(fs))
+    language_packages(fs, &entries, &Owners::load(fs))
         .iter()
         .map(|one| {
             let group = match one.group.as_str() {

@@ -99,12 +99,62 @@ fn full_has_the_sums_of_the_kept_files() {
 }
 
 #[test]
-fn a_database_that_the_application_uses_is_left_alone() {
+fn to_a_database_that_the_application_uses_only_the_release_is_added() {
     let kept = ["/bin/bash", "/var/lib/dpkg/status"];
     assert!(metadata(&debian(), &kept, PackageMetadata::Full).is_empty());
     let fs = alpine();
     let kept = ["/lib/apk/db/installed", "/bin/sh"];
-    assert!(metadata(&fs, &kept, PackageMetadata::Auto).is_empty());
+    assert_eq!(
+        metadata(&fs, &kept, PackageMetadata::Auto),
+        pairs(&[("/etc/alpine-release", "kept")])
+    );
+}
+
+#[test]
+fn metadata_of_kept_python_and_node_packages_that_nobody_read_is_added() {
+    let six = "/v/site-packages/six-1.16.dist-info/METADATA";
+    let text = "Name: six\nVersion: 1.16\nDescription: of\n        the\nLicense: MIT\n\nName: x\n";
+    let fs = MemFs::new()
+        .file("/v/site-packages/six.py", "")
+        .file(six, text)
+        .file(
+            "/v/site-packages/six-1.16.dist-info/RECORD",
+            "six.py,sha256=x,1\n",
+        )
+        .file("/v/site-packages/other-1.dist-info/METADATA", text)
+        .file("/n/node_modules/@s/a/lib.js", "")
+        .file(
+            "/n/node_modules/@s/a/package.json",
+            r#"{"name":"@s/a","version":"1"}"#,
+        );
+    let kept = ["/v/site-packages/six.py", "/n/node_modules/@s/a/lib.js"];
+    let node = ("/n/node_modules/@s/a/package.json", "kept");
+    let short = (six, "Name: six\nVersion: 1.16\nLicense: MIT\n");
+    let sorted = |how| {
+        let mut found = metadata(&fs, &kept, how);
+        found.sort();
+        found
+    };
+    assert_eq!(sorted(PackageMetadata::Auto), pairs(&[node, short]));
+    assert_eq!(sorted(PackageMetadata::Full), pairs(&[node, (six, "kept")]));
+    assert!(sorted(PackageMetadata::Off).is_empty());
+    let both = [&kept[..], &[six, node.0]].concat();
+    assert!(metadata(&fs, &both, PackageMetadata::Auto).is_empty());
+}
+
+#[test]
+fn the_files_that_name_the_distribution_bring_in_their_package() {
+    let fs = debian()
+        .file("/usr/lib/os-release", "ID=debian\n")
+        .symlink("/etc/os-release", "../usr/lib/os-release")
+        .file(
+            "/var/lib/dpkg/info/perl.list",
+            "/etc/os-release\n/usr/lib/os-release\n",
+        );
+    let found = metadata(&fs, &["/bin/bash"], PackageMetadata::Auto);
+    let names: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
+    let of = ["bash", "perl"].map(|name| format!("/var/lib/dpkg/status.d/{name}"));
+    assert_eq!(names, [&of[0], &of[1], "/etc/os-release"]);
 }
 
 #[test]
