@@ -18,3 +18,7 @@ rust_target() {
 
 # binary_of TARGET: where cargo leaves the release binary.
 binary_of() { echo "${CARGO_TARGET_DIR:-$repository/target}/$1/release/micropacker"; }
+
+# Where scripts/setup scanner puts a scanner and SPDX's tools, in a Python environment of their own.
+# shellcheck disable=SC2034
+checkers=${XDG_CACHE_HOME:-${HOME-}/.cache}/micropacker-checkers

@@ -181,6 +181,16 @@ check_outputs() {
   for path in "${absent[@]}"; do
     ! grep -Fx "${path#/}" "$directory/entries" >&2 || { echo "$path should not be there" >&2; return 1; }
   done
+  check_packages "$1"
+}
+
+# check_packages CONFIGURATION: scanners see the packages that the lists tell; a real one is asked once for each case.
+check_packages() {
+  local scanner=()
+  step 'what scanners read'
+  [ "$1" != plain ] || scanner=(--syft "$checkers/bin/syft")
+  "$repository/scripts/check-image-packages" "${scanner[@]}" "$out" >"$directory/packages"
+  "$repository/scripts/check-sbom" "$out/sbom.spdx.json" >>"$directory/packages" || { cat "$directory/packages" >&2; return 1; }
 }
 
 # show_logs CASE CONFIGURATION: what its containers printed.

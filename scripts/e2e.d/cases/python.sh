@@ -52,7 +52,12 @@ def idna():
     return "bücher".encode("idna").decode()
 
 
-PAGES = {f.__name__: f for f in (digest, xml, database, zone, locales, greeting, idna)}
+def package():
+    import greeter
+    return greeter.WORD
+
+
+PAGES = {f.__name__: f for f in (digest, xml, database, zone, locales, greeting, idna, package)}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -69,6 +74,11 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 http.server.ThreadingHTTPServer(("127.0.0.1", 8080), Handler).serve_forever()
 END
   put "$1" /app/unused.py <<<'raise SystemExit("never imported")'
+  # As pip installs it; nobody reads its metadata, but scanners do.
+  local modules=/usr/local/lib/python3.11/dist-packages
+  put "$1" "$modules/greeter.py" <<<'WORD = "hello"'
+  printf 'Metadata-Version: 2.1\nName: greeter\nVersion: 1.2\nLicense: MIT\n\nGreets.\n' | put "$1" "$modules/greeter-1.2.dist-info/METADATA"
+  put "$1" "$modules/greeter-1.2.dist-info/RECORD" <<<'greeter.py,,'
   for language in de en fr ja; do
     put "$1" "/app/locales/$language.txt" <<<"in $language"
   done
@@ -76,7 +86,7 @@ END
 
 exercise() {
   local page
-  for page in digest xml database zone locales greeting idna nothing; do
+  for page in digest xml database zone locales greeting idna package nothing; do
     fetch "/$page"
     echo
   done
