@@ -3,6 +3,7 @@
 mod build;
 mod ctl;
 mod elf;
+mod examples;
 mod image;
 mod log;
 mod manual;
@@ -52,28 +53,40 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a command, trace it and all its descendants, and pack what they used
+    #[command(after_help = examples::RUN)]
     Run(RunArgs),
     /// On the host: make a verified micro image of an image, through docker or podman
+    #[command(after_help = examples::BUILD)]
     Build(BuildArgs),
     /// Run a command and add what it uses to the trace that runs in this container
+    #[command(after_help = examples::EXEC)]
     Exec(ExecArgs),
     /// Ask the trace that runs in this container what it has seen, or have it pack or stop
+    #[command(after_help = examples::CTL)]
     Ctl(CtlArgs),
-    /// Pack from file lists or journals, without running anything
+    /// Pack from file lists, journals and reports, without running anything
+    #[command(after_help = examples::PACK)]
     Pack(PackArgs),
     /// Make a loadable image from a root file system tarball, on any machine
+    #[command(after_help = examples::IMAGE)]
     Image(ImageOnlyArgs),
     /// Wait for ports, make HTTP requests, count files: what build has done beside an application
+    #[command(after_help = examples::PROBE)]
     Probe(ProbeArgs),
     /// Show the interpreter and library closure of ELF files, as their loader would find it
+    #[command(after_help = examples::ELF)]
     Elf(ElfArgs),
     /// Tell why paths are in an image, or what would bring them in
+    #[command(after_help = examples::EXPLAIN)]
     Explain(ExplainArgs),
     /// Tell what two runs kept differently
+    #[command(after_help = examples::DIFF)]
     Diff(DiffArgs),
     /// Print a completion script for a shell
+    #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsArgs),
     /// Print the manual page of micropacker or of a subcommand, or write all of them
+    #[command(after_help = examples::MAN)]
     Man(ManArgs),
 }
 

@@ -88,8 +88,10 @@ fn print(explanation: &Explanation, out: &mut dyn Write) -> std::io::Result<()> 
             None => writeln!(out, "{indent}started by process {}", ancestor.pid)?,
         }
     }
-    if explanation.other_reasons > 0 {
-        writeln!(out, "  and for {} other reasons", explanation.other_reasons)?;
+    match explanation.other_reasons {
+        0 => {}
+        1 => writeln!(out, "  and for another reason")?,
+        many => writeln!(out, "  and for {many} other reasons")?,
     }
     if let Some(why) = &explanation.excluded {
         writeln!(out, "  {}", words::exclusion(why))?;

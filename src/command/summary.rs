@@ -28,9 +28,10 @@ pub fn tell_summary(outputs: &Outputs, shipped: &Shipped, seen: &Recording, trac
              corrects it"
         );
     }
-    if shipped.lost > 0 {
-        let lost = shipped.lost;
-        tracing::info!("not seen or packed completely: {lost} warnings above say what");
+    match shipped.lost {
+        0 => {}
+        1 => tracing::info!("not seen or packed completely: a warning above says what"),
+        lost => tracing::info!("not seen or packed completely: {lost} warnings above say what"),
     }
     match &traced.engine {
         Some(engine) => tracing::info!("{}; traced by {engine}", summary(outputs, shipped)),
