@@ -115,7 +115,7 @@ impl Recorder {
 }
 
 /// Whether the application made what is at this path: itself, or a directory it lies in.
-fn is_in(created: &BTreeSet<ImagePath>, path: &ImagePath) -> bool {
+pub fn is_in(created: &BTreeSet<ImagePath>, path: &ImagePath) -> bool {
     let mut here = Some(path.clone());
     while let Some(place) = here.filter(|_| !created.is_empty()) {
         if created.contains(&place) {

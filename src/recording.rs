@@ -240,6 +240,53 @@ pub struct Recording {
     pub losses: BTreeSet<Loss>,
 }
 
+impl Recording {
+    /// Adds what another run saw, in another container of the same image perhaps. What both tell
+    /// of stays as it is known here; how a path was used is put together.
+    pub fn merge(&mut self, other: Self) {
+        // Named one by one, so that none is forgotten.
+        let Self {
+            context,
+            uses,
+            execs,
+            created,
+            originals,
+            moved,
+            processes,
+            calls,
+            endpoints,
+            losses,
+        } = other;
+        if self.context.argv.is_empty() {
+            self.context = context;
+        }
+        for (place, used) in uses {
+            let known = self.uses.entry(place);
+            known
+                .and_modify(|known| known.access |= used.access)
+                .or_insert(used);
+        }
+        self.execs.extend(execs);
+        self.created.extend(created);
+        for (path, original) in originals {
+            self.originals.entry(path).or_insert(original);
+        }
+        for (from, places) in moved {
+            self.moved.entry(from).or_default().extend(places);
+        }
+        for (pid, process) in processes.iter() {
+            self.processes.add(pid, process.clone());
+        }
+        for (call, outcome) in calls.iter() {
+            self.calls.note(call.clone(), outcome);
+        }
+        for (endpoint, first) in endpoints {
+            self.endpoints.entry(endpoint).or_insert(first);
+        }
+        self.losses.extend(losses);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,6 @@
 
 use super::path;
 use micropacker::image_fs::MemFs;
-use micropacker::recording::Recording;
 use micropacker::report::Report;
 use micropacker::report::diff::{Difference, by_kind};
 use micropacker::report::explain::Index;
@@ -27,8 +26,6 @@ pub fn run(data: &[u8]) {
     let none = Report::default();
     let _ = by_kind(&Difference::between(&none, &report).only_second);
     assert!(!page(&report).is_empty());
-    let mut recording = Recording::default();
-    report.add_to(&mut recording);
     let fs = MemFs::new().file("/etc/passwd", "").symlink("/link", "etc");
-    resolve(&fs, &recording, &Options::default());
+    resolve(&fs, &report.into_recording(), &Options::default());
 }

@@ -74,6 +74,13 @@ impl ImageWish {
         Ok(wish)
     }
 
+    /// Whether it says what the image starts, so that what was traced does not.
+    pub fn tells_command(&self) -> bool {
+        let mut told = ImageConfig::default();
+        self.original.is_some()
+            || self.apply(&mut told).is_ok() && !(told.entrypoint.is_empty() && told.cmd.is_empty())
+    }
+
     /// Makes the changes.
     ///
     /// # Errors

@@ -2,13 +2,14 @@
 
 use super::artifacts::Traced;
 use super::image::ImageWish;
-use super::journal::{Recovered, apply_to_files, is_journal, recover};
+use super::inputs::Inputs;
 use super::profile::ProfileFile;
+use super::recover::{Recovered, is_journal};
 use super::select::{compression, merged, mounts, name_of, options, shape};
 use super::ship::{Outputs, ship, tell_secrets, write_whole};
 use super::summary::tell_summary;
 use super::user::include_tables;
-use super::{Failure, current_directory, one_line, start_logging, variable};
+use super::{Failure, one_line, start_logging};
 use crate::byte_string::ByteString;
 use crate::cli::PackArgs;
 use crate::exit;
@@ -21,12 +22,9 @@ use crate::pack::output::survive_size_limit;
 use crate::packages::{Owners, packages_text};
 use crate::past::Before;
 use crate::recording::Recording;
-use crate::report::Report;
-use crate::resolve::{add_interpreter, from_list};
+use crate::resolve::add_interpreter;
 use anyhow::Result;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -42,11 +40,14 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         args.input.iter().cloned().partition(|it| is_journal(it));
     let profile = ProfileFile::new(args.profile.seccomp_profile.as_deref())?;
     let journals = [args.journal.clone(), found].concat();
+    let mut inputs = Inputs::new(&args.root, &profile);
     let Recovered {
-        recorder,
+        mut recording,
         header,
         own,
-    } = recover(&journals, &profile)?;
+        copies,
+        started,
+    } = inputs.journals(&journals)?;
     let now = Shape {
         compress: name_of(args.image.compress),
         ..shape(&args.select, &[], args.tag.as_deref()).map_err(usage)?
@@ -55,6 +56,7 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     let mut shape = merged(then.unwrap_or_default(), now);
     let image = image_wish(args, &shape)?;
     include_tables(&mut shape, &image, &args.root);
+    let starts_as_told = image.tells_command();
     let outputs = Outputs {
         rootfs: args.output.clone(),
         artifacts: args.artifacts.clone(),
@@ -73,24 +75,22 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     options.builtin_exclusions = args.unrestricted != Some(true);
     options.own = outputs.own(&args.root, &journals);
     options.own.extend(own);
+    options.own.extend(copies.directories());
+    options.started = started;
     outputs.check()?;
     if let Some(packages) = &args.packages {
         Output::create(packages)?;
     }
     let fs = HostFs::new(&args.root);
-    let mut recording = recorder.finish();
-    let mut directory = PathBuf::new();
-    if let (Some(header), Some(journal)) = (&header, journals.last()) {
-        recording.context = header.command.context();
+    if let Some(header) = &header {
         tell_secrets(&header.command.secrets);
-        (directory, options.started) = apply_to_files(&mut recording, header, journal, &args.root);
-        options
-            .own
-            .extend(ImagePath::new(directory.as_os_str().as_bytes()));
     }
     let mut has_lists = false;
     for list in &lists {
-        has_lists |= add_list(&fs, list, &args.root, &profile, &mut recording)?;
+        has_lists |= inputs.add(list, &mut recording)?;
+    }
+    if !starts_as_told {
+        inputs.tell_commands(&recording);
     }
     if has_lists || args.elf != crate::cli::DEFAULT_ELF {
         add_elf_interpreter(&fs, args, &mut recording)?;
@@ -99,8 +99,8 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
         is_awaited: true,
         ..Traced::default()
     };
-    let saved = HostFs::new(&directory);
-    let before = Before::new(&fs, &saved, &recording);
+    let before = Before::new(&fs, &copies, &recording);
+    inputs.tell_strangers(&before);
     let mut shipped = ship(&before, &args.root, &recording, options, &outputs, &traced)?;
     shipped.lost += profile.write(&recording)?;
     if let Some(file) = &args.packages {
@@ -129,55 +129,6 @@ fn image_wish(args: &PackArgs, shape: &Shape) -> Result<ImageWish> {
 
 fn usage(error: anyhow::Error) -> anyhow::Error {
     Failure::new(exit::USAGE, one_line(&error)).into()
-}
-
-/// Adds what a file names. Whether it is a list: a report knows of each program what it needs.
-fn add_list(
-    fs: &HostFs,
-    list: &Path,
-    root: &Path,
-    profile: &ProfileFile,
-    recording: &mut Recording,
-) -> Result<bool> {
-    let text = read_input(list)?;
-    if Report::is_one(&text) {
-        let report = Report::read(&text)
-            .map_err(|error| Failure::new(exit::USAGE, format!("{}: {error}", list.display())))?;
-        profile.require(list, !report.recording.calls.is_empty())?;
-        report.add_to(recording);
-        return Ok(false);
-    }
-    profile.require(list, false)?;
-    let cwd = if root == Path::new("/") {
-        current_directory()?
-    } else {
-        ImagePath::root()
-    };
-    let path = variable("PATH").unwrap_or_default();
-    let (listed, report) = from_list(fs, &text, &path, &cwd);
-    if !report.missing.is_empty() {
-        tracing::warn!(
-            "{}: {} of {} lines name nothing that is there (-d shows them)",
-            list.display(),
-            report.missing.len(),
-            report.taken + report.missing.len()
-        );
-    }
-    for line in &report.missing {
-        tracing::trace!("names nothing: {}", line.escape_ascii());
-    }
-    for (place, used) in listed.uses {
-        recording.uses.entry(place).or_insert(used);
-    }
-    recording.losses.extend(listed.losses);
-    Ok(true)
-}
-
-fn read_input(file: &Path) -> Result<Vec<u8>> {
-    fs::read(file).map_err(|error| {
-        let message = format!("cannot read the list {}: {error}", file.display());
-        Failure::new(exit::USAGE, message).into()
-    })
 }
 
 /// `-x`: the default, `/bin/sh`, may be missing where there is no shell; what was asked for may

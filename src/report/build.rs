@@ -92,23 +92,23 @@ impl Report {
         }
     }
 
-    /// What was seen, to be resolved again, together with what others have seen.
-    pub fn add_to(self, recording: &mut Recording) {
+    /// What was seen, to be resolved again, perhaps together with what others have seen.
+    pub fn into_recording(self) -> Recording {
+        let mut recording = Recording::default();
         for one in self.recording.uses {
             let place = Place {
                 root: one.root,
                 path: one.path,
             };
-            match recording.uses.get_mut(&place) {
-                Some(known) => known.access |= one.access,
-                None => {
-                    let used = Use {
-                        access: one.access,
-                        first: one.first,
-                    };
-                    recording.uses.insert(place, used);
-                }
-            }
+            let used = Use {
+                access: one.access,
+                first: one.first,
+            };
+            recording
+                .uses
+                .entry(place)
+                .and_modify(|known| known.access |= used.access)
+                .or_insert(used);
         }
         recording.execs.extend(self.recording.execs);
         recording.created.extend(self.recording.created);
@@ -123,7 +123,7 @@ impl Report {
             known.or_insert(item.first);
         }
         recording.losses.extend(self.recording.losses);
-        if let Some(command) = self.command.filter(|_| recording.context.argv.is_empty()) {
+        if let Some(command) = self.command {
             let bytes = |words: Vec<ByteString>| words.into_iter().map(|word| word.0).collect();
             recording.context = Context {
                 argv: bytes(command.argv),
@@ -134,6 +134,7 @@ impl Report {
                 ..Context::default()
             };
         }
+        recording
     }
 }
 

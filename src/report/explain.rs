@@ -6,6 +6,7 @@ use super::words;
 use crate::byte_string::ByteString;
 use crate::image_path::ImagePath;
 use crate::manifest::{Exclusion, Reason};
+use crate::recording::Process;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -84,7 +85,12 @@ impl<'a> Index<'a> {
         let Some(Reason::Used { first, .. }) = chain.last().map(|step| &step.reason) else {
             return ancestors;
         };
-        let mut next = known(first.pid);
+        // IDs mean different processes in reports that were packed together.
+        let is_it = |process: &&Process| match &first.program {
+            Some(program) => process.programs.contains(program),
+            None => true,
+        };
+        let mut next = known(first.pid).filter(is_it);
         while let Some(process) = next {
             let Some(pid) = process.parent else { break };
             if ancestors.len() == MAX_ANCESTORS {

@@ -176,15 +176,15 @@ fn a_newer_form_and_other_texts_are_refused() {
 #[test]
 fn two_reports_are_merged_into_what_both_saw() {
     let mut merged = Recording::default();
-    report(b"a").add_to(&mut merged);
-    report(b"b").add_to(&mut merged);
+    merged.merge(report(b"a").into_recording());
+    merged.merge(report(b"b").into_recording());
     assert_eq!(merged.uses.len(), 4);
     assert_eq!(merged.execs.len(), 2);
     assert_eq!(merged.endpoints[&http()], origin(b"/bin/a"));
     assert_eq!(merged.context.argv[1], b"a");
     let mut again = report(b"a");
     again.recording.uses[0].access = Access::PROBE;
-    again.add_to(&mut merged);
+    merged.merge(again.into_recording());
     let used = &merged.uses[&Place::at(path("/d/a"))];
     assert_eq!(used.access, Access::OPEN.with(Access::PROBE));
 }
@@ -201,10 +201,12 @@ proptest! {
         prop_assert!(Report::is_one(&text));
         let read = Report::read(&text).expect("read");
         prop_assert_eq!(&read, &report);
-        let mut loaded = Recording::default();
-        read.add_to(&mut loaded);
+        let loaded = read.into_recording();
         let mut expected = recording(&name);
         expected.context.env = vec![b"A=b".to_vec()];
-        prop_assert_eq!(loaded, expected);
+        prop_assert_eq!(&loaded, &expected);
+        let mut merged = Recording::default();
+        merged.merge(loaded);
+        prop_assert_eq!(merged, expected);
     }
 }

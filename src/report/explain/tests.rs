@@ -135,6 +135,10 @@ fn the_chain_ends_with_those_who_started_the_process() {
         process(7, Some(5), &["/bin/make", "/bin/app"]),
     ];
     assert_eq!(ancestors(&report), ["/bin/make 5", "/bin/sh 1"]);
+    // Of another container, packed together with this one.
+    let mut other = report.clone();
+    other.recording.processes[2].process.programs = vec![path("/bin/other")];
+    assert!(ancestors(&other).is_empty());
     // An ID that was given twice.
     report.recording.processes[0].process.parent = Some(7);
     assert_eq!(ancestors(&report).len(), MAX_ANCESTORS);
