@@ -46,7 +46,7 @@ exercise() {
 further_checks() {
   local killed=$directory/killed journal=$directory/killed/rootfs.tar.journal original way
   original=$(import_image recovery)
-  for way in killed new committed exported again; do
+  for way in killed new merged committed exported again; do
     mkdir -p "$directory/$way"
     chmod 1777 "$directory/$way"
   done
@@ -67,11 +67,13 @@ further_checks() {
   holds "$killed" $'rootfs.tar.journal\nrootfs.tar.originals'
 
   step 'recovery in a new container of the image'
-  recover_in "$original" new
+  recover_in "$original" new --journal /killed/rootfs.tar.journal
+  step 'the journal, the report of the run that ended and its list, packed together'
+  recover_in "$original" merged -i /killed/rootfs.tar.journal -i /ended/report.json -i /ended/files.txt
   step 'recovery in a container of what was committed'
   "$containers" commit "$container" "micropacker-e2e/recovery:committed-$$" >/dev/null
   remember_image "micropacker-e2e/recovery:committed-$$"
-  recover_in "micropacker-e2e/recovery:committed-$$" committed
+  recover_in "micropacker-e2e/recovery:committed-$$" committed --journal /killed/rootfs.tar.journal
   step 'recovery from what was exported'
   mkdir "$directory/tree"
   # podman's user may not open a pipe of ours.
@@ -104,18 +106,20 @@ further_checks() {
 # holds DIRECTORY NAMES: these and no others.
 holds() { [ "$(ls -A "$1")" = "$2" ] || { ls -Al "$1" >&2; return 1; }; }
 
-# recover_in IMAGE WAY: in a container of its own beside the killed one, which stays container.
+# recover_in IMAGE WAY INPUT…: in a container of its own beside the killed one, which stays container.
 recover_in() {
-  local of_the_killed=$container
-  start_container "$1" "${options[@]}" \
-    --volume "$work/micropacker:/micropacker:ro" --volume "$directory/killed:/killed:ro" --volume "$directory/$2:/out" \
-    --entrypoint /micropacker -- pack --journal /killed/rootfs.tar.journal --output /out/rootfs.tar --artifacts /out
+  local of_the_killed=$container image=$1 way=$2
+  shift 2
+  start_container "$image" "${options[@]}" \
+    --volume "$work/micropacker:/micropacker:ro" --volume "$directory/killed:/killed:ro" --volume "$out:/ended:ro" \
+    --volume "$directory/$way:/out" --entrypoint /micropacker \
+    -- pack "$@" --output /out/rootfs.tar --artifacts /out
   ends=itself
-  end_container "$directory/$2"
+  end_container "$directory/$way"
   ends=stopped
   check_status "$(exit_status)"
   container=$of_the_killed
-  recovered "$2"
+  recovered "$way"
 }
 
 # recovered WAY: nothing is told to be lost, and every file is as in the run that ended.
