@@ -34,6 +34,10 @@ fn each_subcommand_has_a_page_that_names_its_options() {
     assert!(page("micropacker.1").starts_with(".ie"));
     assert!(page("micropacker-run.1").contains("\\-\\-artifacts"));
     assert!(page("micropacker-pack.1").contains("\\-\\-root"));
+    let calls = "\n.SH EXAMPLES\n.nf\nmicropacker man run | man \\-l \\-\n";
+    assert!(page("micropacker-man.1").contains(calls));
+    assert!(page("micropacker-man.1").ends_with("\n.fi\n"));
+    assert!(page("micropacker-run.1").contains("\n.fi\n\n.SH EXIT STATUS\nthe application"));
     let printed = micropacker(&["man", "run"]);
     assert_eq!(printed, page("micropacker-run.1").into_bytes());
     assert!(!directory.join("micropacker-help.1").exists());

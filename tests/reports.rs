@@ -263,6 +263,7 @@ fn diff_tells_what_only_one_has_by_its_status() {
         diff(&["a/report.json", "a/report.json"]),
         (Some(0), String::new())
     );
+    assert_eq!(diff(&["a", "a"]), (Some(0), String::new()));
     let (_, text) = diff(&["--json", "b/report.json", "a/report.json"]);
     let told: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(told["only_first"].as_array().map(Vec::len), Some(2));

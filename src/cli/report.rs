@@ -10,7 +10,7 @@ pub struct ExplainArgs {
     /// Print one JSON array
     #[arg(long)]
     pub json: bool,
-    /// A report.json
+    /// A report.json, or the directory that it is in
     #[arg(value_name = "REPORT")]
     pub report: PathBuf,
     /// Paths in the image
@@ -24,7 +24,7 @@ pub struct DiffArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// A report.json
+    /// A report.json, or the directory that it is in
     #[arg(value_name = "REPORT")]
     pub first: PathBuf,
     /// Another one

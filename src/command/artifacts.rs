@@ -17,7 +17,8 @@ use std::time::Duration;
 pub const FILES: &str = "files.txt";
 const PACKAGES: &str = "packages.txt";
 const SBOM: &str = "sbom.spdx.json";
-const REPORT: &str = "report.json";
+/// What `explain` and `diff` read.
+pub const REPORT: &str = "report.json";
 const PAGE: &str = "report.html";
 
 /// The names of all of them.

@@ -1,6 +1,7 @@
 //! `micropacker explain`: why a path is in an image, or is not.
 
 use super::Failure;
+use super::artifacts::REPORT;
 use crate::cli::ExplainArgs;
 use crate::exit;
 use crate::image_path::ImagePath;
@@ -40,7 +41,7 @@ pub fn run(args: &ExplainArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(if all_kept { 0 } else { NOT_KEPT }))
 }
 
-/// Reads a report.
+/// Reads a report, or that in a directory of artifacts.
 pub fn load(file: &Path) -> Result<Report> {
     let wrong = |error: &dyn std::fmt::Display| {
         Failure::new(
@@ -48,6 +49,8 @@ pub fn load(file: &Path) -> Result<Report> {
             format!("cannot read {}: {error}", file.display()),
         )
     };
+    let inside = file.join(REPORT);
+    let file = if file.is_dir() { &inside } else { file };
     let text = std::fs::read(file).map_err(|error| wrong(&error))?;
     Ok(Report::read(&text).map_err(|error| wrong(&error))?)
 }

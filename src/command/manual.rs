@@ -62,7 +62,36 @@ fn render(command: &Command) -> Result<Vec<u8>> {
         .manual("micropacker")
         .render(&mut page)
         .context("cannot make a manual page")?;
-    Ok(page)
+    Ok(with_sections(&String::from_utf8_lossy(&page)).into_bytes())
+}
+
+/// A page whose last section, what stands at the end of a help text, is the sections that a manual
+/// has, with calls that can be copied: man(1) fills and hyphenates what is not marked (man(7)).
+fn with_sections(page: &str) -> String {
+    let Some((before, extra)) = page.split_once(".SH EXTRA\n") else {
+        return page.to_owned();
+    };
+    let mut text = before.to_owned();
+    let mut is_call = false;
+    for line in extra.lines() {
+        if line.starts_with("  ") != is_call {
+            is_call = !is_call;
+            text.push_str(if is_call { ".nf\n" } else { ".fi\n" });
+        }
+        match line.split_once(": ") {
+            _ if matches!(line, "Example:" | "Examples:") => text.push_str(".SH EXAMPLES"),
+            Some(("Exit status", rest)) => {
+                text.push_str(".SH EXIT STATUS\n");
+                text.push_str(rest);
+            }
+            _ => text.push_str(line.strip_prefix("  ").unwrap_or(line)),
+        }
+        text.push('\n');
+    }
+    if is_call {
+        text.push_str(".fi\n");
+    }
+    text
 }
 
 /// Whoever reads may stop reading: that is no error.

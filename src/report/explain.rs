@@ -5,7 +5,7 @@ use super::model::{Item, Report};
 use super::words;
 use crate::byte_string::ByteString;
 use crate::image_path::ImagePath;
-use crate::manifest::{Exclusion, Reason};
+use crate::manifest::{Exclusion, MountFate, Reason};
 use crate::recording::Process;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -138,6 +138,7 @@ impl<'a> Index<'a> {
 
     fn left_out(&self, path: &ImagePath, entry: ImagePath) -> Explanation {
         let excluded = self.exclusion(&entry).cloned();
+        let excluded = excluded.or_else(|| self.elsewhere(&entry));
         let remedy = words::remedy(&entry, excluded.as_ref());
         Explanation {
             path: path.clone(),
@@ -169,6 +170,28 @@ impl<'a> Index<'a> {
             }
         }
         nearest.map(|(_, why)| why)
+    }
+
+    /// Why what nobody used could not be included either: it is no part of the image.
+    fn elsewhere(&self, path: &ImagePath) -> Option<Exclusion> {
+        let of_kernel = ["/proc", "/sys", "/dev"].iter().filter_map(ImagePath::new);
+        if of_kernel
+            .into_iter()
+            .any(|place| path.is_at_or_below(&place))
+        {
+            return Some(Exclusion::BuiltIn);
+        }
+        let mounts = self.report.mounts.iter();
+        let over = mounts.filter(|mount| path.is_at_or_below(&mount.mount_point));
+        // Of several in the same place the last one is seen.
+        let mount = over.max_by_key(|mount| mount.mount_point.as_bytes().len())?;
+        match mount.fate {
+            MountFate::Image | MountFate::Included | MountFate::Prefilled => None,
+            MountFate::Engine => Some(Exclusion::BuiltIn),
+            MountFate::NamedVolume | MountFate::Pseudo | MountFate::Foreign => {
+                Some(Exclusion::Mount(mount.fs_type.clone()))
+            }
+        }
     }
 
     /// The shortest way to a reason that names no other entry.

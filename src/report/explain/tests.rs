@@ -4,7 +4,7 @@ use super::super::testing::{item, opened, path, report};
 use super::*;
 use crate::image_fs::FileKind;
 use crate::recording::Process;
-use crate::report::model::{PackageItem, ProcessItem};
+use crate::report::model::{MountItem, PackageItem, ProcessItem};
 
 fn chain(explanation: &Explanation) -> Vec<String> {
     let steps = explanation.chain.iter();
@@ -106,6 +106,39 @@ fn what_is_left_out_has_its_reason_or_that_of_what_it_lies_in_and_a_remedy() {
     assert_eq!(told("/etc/d/deep/x").0, None);
     assert_eq!(told("/gone/x").0, None);
     assert!(told("/etc/d/deep/x").1.contains("nothing used it"));
+}
+
+#[test]
+fn what_nobody_used_and_no_include_would_bring_in_is_told_from_what_it_would() {
+    let mut report = report(vec![], &[]);
+    let mount = |at: &str, fs_type: &str, fate| MountItem {
+        mount_point: path(at),
+        fs_type: fs_type.to_owned(),
+        root: ByteString(b"/".to_vec()),
+        fate,
+    };
+    report.mounts = vec![
+        mount("/", "overlay", MountFate::Image),
+        mount("/data", "ext4", MountFate::Foreign),
+        mount("/data/own", "ext4", MountFate::Included),
+        mount("/etc/hosts", "ext4", MountFate::Engine),
+    ];
+    let told = |at: &str| Index::new(&report).explain(&path(at));
+    assert_eq!(told("/etc/motd").excluded, None);
+    assert_eq!(told("/data/own/x").excluded, None);
+    let on_volume = told("/data/x");
+    assert_eq!(
+        on_volume.excluded,
+        Some(Exclusion::Mount("ext4".to_owned()))
+    );
+    assert!(
+        on_volume
+            .remedy
+            .is_some_and(|it| it.contains("--include-mount /data/x"))
+    );
+    for of_engine in ["/etc/hosts", "/proc/1/maps", "/dev/null"] {
+        assert_eq!(told(of_engine).excluded, Some(Exclusion::BuiltIn));
+    }
 }
 
 #[test]
