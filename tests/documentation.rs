@@ -3,6 +3,7 @@
 
 use clap::{Arg, Command, CommandFactory};
 use micropacker::cli::Cli;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -85,6 +86,46 @@ fn the_exit_statuses_are_documented() {
             let row = format!("| {status} |");
             assert!(section.contains(&row), "{page} lacks status {status}");
         }
+    }
+}
+
+#[test]
+fn every_field_that_is_printed_as_json_is_documented() {
+    for (snapshot, page) in [
+        ("report.json", "docs/report.md"),
+        ("explain.json", "docs/cli.md"),
+        ("diff.json", "docs/cli.md"),
+    ] {
+        let text = document(&format!("tests/snapshots/{snapshot}"));
+        let mut fields = BTreeSet::new();
+        collect_fields(&serde_json::from_str(&text).expect("JSON"), &mut fields);
+        assert!(fields.len() > 6, "{snapshot}: {fields:?}");
+        // The words of reasons are the report's, wherever they are printed.
+        let pages = document(page) + &document("docs/report.md");
+        let code = pages.split('`').skip(1).step_by(2);
+        let named: BTreeSet<&str> = code
+            .flat_map(|code| code.split(|one: char| !(one.is_alphanumeric() || "_-".contains(one))))
+            .collect();
+        for field in fields {
+            assert!(named.contains(field.as_str()), "{page}: no {field}");
+        }
+    }
+}
+
+fn collect_fields(value: &Value, fields: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                fields.insert(name.clone());
+                collect_fields(value, fields);
+            }
+        }
+        Value::Array(values) => {
+            for value in values {
+                collect_fields(value, fields);
+            }
+        }
+        _ => {}
     }
 }
 
