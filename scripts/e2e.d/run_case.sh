@@ -190,7 +190,6 @@ check_packages() {
   step 'what scanners read'
   [ "$1" != plain ] || scanner=(--syft "$checkers/bin/syft")
   "$repository/scripts/check-image-packages" "${scanner[@]}" "$out" >"$directory/packages"
-  "$repository/scripts/check-sbom" "$out/sbom.spdx.json" >>"$directory/packages" || { cat "$directory/packages" >&2; return 1; }
 }
 
 # show_logs CASE CONFIGURATION: what its containers printed.
