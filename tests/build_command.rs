@@ -7,8 +7,6 @@ mod pty;
 use assert_cmd::Command;
 use fake_engine::{Fake, image, report};
 use std::fs;
-use std::process::{self, Stdio};
-use std::time::{Duration, Instant};
 
 #[test]
 fn a_verified_image_has_its_name_and_nothing_else_is_left() {
@@ -94,6 +92,49 @@ fn the_summary_is_one_json_object_on_request() {
     assert_eq!(summary["original"]["set_id"], 3);
     assert_eq!(summary["micro"]["files"], 1);
     assert!(summary["seconds"]["untraced"].is_number(), "{summary}");
+    let kept = fs::read_to_string(fake.at("artifacts/summary.json")).expect("it is kept");
+    assert_eq!(kept, stdout);
+}
+
+#[test]
+fn what_the_original_answers_is_shown() {
+    let fake = Fake::new();
+    fake.write("requests", "GET /\n");
+    let requests = fake.at("requests");
+    let requests = requests.to_str().expect("UTF-8");
+    let (status, _, stderr) = fake.build(&["--http", requests, "--exercise", "true"]);
+    assert_eq!(status, 0, "{stderr}");
+    for shown in ["micropacker:   GET /: 200, ", "micropacker:   true: 0, "] {
+        assert_eq!(stderr.matches(shown).count(), 1, "{stderr}");
+    }
+}
+
+#[test]
+fn who_has_no_handler_for_the_stop_signal_is_killed_as_pid_1_and_that_is_no_difference() {
+    let fake = Fake::new();
+    fake.write("exit-traced", "143");
+    fake.write("exit-micro", "137");
+    fake.write("exit-original", "137");
+    for options in [&[][..], &["--baseline"]] {
+        let (status, _, stderr) = fake.build(options);
+        assert_eq!(status, 0, "{stderr}");
+        assert!(!stderr.contains("warning"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_published_port_is_one_that_it_listens_on_where_the_image_names_none() {
+    let fake = Fake::new();
+    let exposed = r#","ExposedPorts":{"80/tcp":{}}"#;
+    let image = image(std::env::consts::ARCH).replace(exposed, "");
+    fake.write("image.json", &image);
+    let (status, _, stderr) = fake.build(&["--", "--publish", "8080:81"]);
+    assert_eq!(status, 0, "{stderr}");
+    let calls = fake.read("calls");
+    assert!(
+        calls.contains("probe --timeout 60 --listen=81\n"),
+        "{calls}"
+    );
 }
 
 #[test]
@@ -129,6 +170,13 @@ fn an_image_that_is_not_there_is_pulled_and_otherwise_named() {
     fs::remove_file(fake.at("images/app")).expect("removed");
     fake.assert_fails(&[], 127, "there is no image app: pull access denied");
     assert!(fake.read("calls").contains("\npull app\n"));
+    let platform = ["--", "--platform", "linux/s390x"];
+    fake.assert_fails(&platform, 127, "there is no image app");
+    let calls = fake.read("calls");
+    assert!(
+        calls.contains("\npull --platform linux/s390x app\n"),
+        "{calls}"
+    );
 }
 
 #[test]
@@ -266,49 +314,6 @@ fn rounds_of_fixing_come_to_an_end() {
     );
     assert_eq!(fake.read("calls").matches("\nload ").count(), 2);
     fake.assert_clean(&[]);
-}
-
-#[test]
-fn a_signal_ends_it_with_everything_that_it_made() {
-    for (signal, status) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
-        let fake = Fake::new();
-        let begun = fake.at("begun");
-        let script = format!("touch {}; sleep 600", begun.display());
-        let mut child = process::Command::new(env!("CARGO_BIN_EXE_micropacker"))
-            .env("FAKE", fake.place.path())
-            .args(fake.arguments(&["--exercise", &script]))
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("starts");
-        let began = Instant::now();
-        while !begun.exists() {
-            assert!(began.elapsed() < Duration::from_secs(120), "it never began");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let pid = child.id().to_string();
-        let killed = process::Command::new("kill")
-            .args(["-s", signal, &pid])
-            .status();
-        assert!(killed.expect("kill runs").success());
-        assert_eq!(child.wait().expect("ends").code(), Some(status), "{signal}");
-        fake.assert_clean(&[]);
-        assert!(!fake.at("artifacts").exists());
-    }
-}
-
-#[test]
-fn what_is_made_while_it_ends_is_removed_too() {
-    let fake = Fake::new();
-    // One that appears after the containers were listed holds the volume.
-    fake.write(
-        "hook",
-        "[ $1 != ps ] || [ -e late ] || { echo late >late; echo x >containers/c99; exit 0; }
-         [ \"$1 $2\" != 'volume rm' ] || [ ! -e containers/c99 ] || complain 'volume is in use'",
-    );
-    let (status, _, stderr) = fake.build(&[]);
-    assert_eq!(status, 0, "{stderr}");
-    fake.assert_clean(&[("app-micro", "sha256:micro")]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The documented options are those of the program: docs/cli.md option by option, README.md by
 //! name.
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory, Parser};
+use micropacker::build::split_words;
 use micropacker::cli::Cli;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
@@ -166,6 +168,46 @@ fn links_between_pages_lead_somewhere() {
             }
         }
     }
+}
+
+/// The recipes for CI systems.
+const RECIPES: [&str; 2] = ["docs/ci/github.yml", "docs/ci/gitlab.yml"];
+
+#[test]
+fn the_guide_shows_the_recipes_as_they_are() {
+    let guide = document("docs/guide.md");
+    for recipe in RECIPES {
+        let shown: Vec<String> = document(recipe)
+            .lines()
+            .map(|line| format!("    {line}"))
+            .collect();
+        assert!(guide.contains(&shown.join("\n")), "docs/guide.md: {recipe}");
+    }
+}
+
+#[test]
+fn each_build_that_the_documents_show_is_understood() {
+    let pages = ["README.md", "docs/guide.md", "docs/cli.md"];
+    let mut shown = 0;
+    for page in pages.iter().chain(&RECIPES) {
+        let text = document(page);
+        let lines = text.lines().filter(|line| line.starts_with("    "));
+        let calls = lines.filter_map(|line| {
+            let recipe = line.split_once("./micro-image ");
+            let call = recipe.or_else(|| line.split_once("    micropacker build "));
+            call.map(|(_, call)| call.split(" >").next().unwrap_or(call))
+        });
+        for call in calls {
+            let words = split_words(call.as_ref()).unwrap_or_else(|why| panic!("{page}: {why}"));
+            let front = ["micropacker", "build"].map(OsString::from);
+            let parsed = Cli::try_parse_from(front.into_iter().chain(words));
+            if let Err(error) = parsed {
+                panic!("{page}: {call}: {error}");
+            }
+            shown += 1;
+        }
+    }
+    assert!(shown > 4, "only {shown} were found");
 }
 
 fn document(path: &str) -> String {

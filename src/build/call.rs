@@ -35,6 +35,9 @@ pub struct Call<'a> {
     pub limit: Option<Duration>,
     /// What ends it before its time.
     pub interrupt: Option<&'a Interrupt>,
+    /// How long it may go on then to come to its own end. The result says that it was interrupted
+    /// all the same.
+    pub grace: Duration,
 }
 
 /// What became of it.
@@ -91,15 +94,26 @@ impl Call<'_> {
     pub fn run(self, program: &Path) -> Result<Done, CallError> {
         let limit = self.limit;
         let interrupt = self.interrupt;
+        let grace = self.grace;
         let mut running = self.start(program).map_err(CallError::Start)?;
         let began = Instant::now();
         let mut wait = SHORTEST_WAIT;
+        let mut signalled = None;
         loop {
-            if let Some(done) = running.poll() {
-                return Ok(done);
-            }
-            if let Some(signal) = interrupt.and_then(Interrupt::signal) {
-                return Err(CallError::Interrupted(signal));
+            let done = running.poll();
+            let signal = interrupt.and_then(Interrupt::signal);
+            match (done, signal) {
+                (Some(done), None) => return Ok(done),
+                // What needs no grace has an end that counts.
+                (Some(done), Some(_)) if grace.is_zero() => return Ok(done),
+                (Some(_), Some(signal)) => return Err(CallError::Interrupted(signal)),
+                (None, Some(signal)) => {
+                    let since = *signalled.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= grace {
+                        return Err(CallError::Interrupted(signal));
+                    }
+                }
+                (None, None) => {}
             }
             if limit.is_some_and(|limit| began.elapsed() > limit) {
                 return Err(CallError::Late);
@@ -225,6 +239,24 @@ mod tests {
             shell("echo 'Error: no user x' >&2; echo 'Error: failed to start containers: 1' >&2");
         let done = call.run(Path::new("/bin/sh")).expect("runs");
         assert_eq!(done.complaint(), "no user x");
+    }
+
+    #[test]
+    fn what_has_grace_comes_to_its_end_and_counts_as_interrupted() {
+        let place = tempfile::tempdir().expect("a directory");
+        let made = place.path().join("made");
+        let interrupt = Interrupt::of(Signal::SIGINT);
+        let call = |grace| Call {
+            interrupt: Some(&interrupt),
+            grace,
+            ..shell(&format!("sleep 0.2; touch {}", made.display()))
+        };
+        let ended = call(Duration::ZERO).run(Path::new("/bin/sh"));
+        assert!(matches!(ended, Err(CallError::Interrupted(2))));
+        assert!(!made.exists());
+        let ended = call(Duration::from_secs(600)).run(Path::new("/bin/sh"));
+        assert!(matches!(ended, Err(CallError::Interrupted(2))));
+        assert!(made.exists());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Tried in this order where none is named.
 const KNOWN: [&str; 2] = ["docker", "podman"];
 /// For an answer that needs no work.
-const ANSWER: Duration = Duration::from_secs(120);
+pub const ANSWER: Duration = Duration::from_secs(120);
 
 /// Whose command line it is: they differ little.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use super::site::{BROUGHT, PROGRAM, Site};
 use super::state::State;
 use super::trouble::Trouble;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,14 @@ pub struct Outcome {
     pub took: Duration,
     /// What it should have been; of requests without an expected status whatever it was.
     pub expected: Option<i32>,
+}
+
+/// `GET /: 200, 0.003 s`.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.took.as_secs_f64();
+        write!(f, "{}: {}, {seconds:.3} s", self.what, said(self))
+    }
 }
 
 /// A container that is used.
@@ -263,6 +272,7 @@ mod tests {
         ];
         assert!(failures(&fine).is_empty());
         assert_eq!(failures(&[outcome("t", 3, Some(0))]), ["t: 3 instead of 0"]);
+        assert_eq!(fine[1].to_string(), "GET /x: 404, 0.000 s");
         let mut silent = outcome("GET /", 0, None);
         silent.result = Err("connection refused".to_owned());
         assert_eq!(failures(&[silent]), ["GET /: connection refused"]);

@@ -97,8 +97,8 @@ impl Original {
     }
 
     /// Files that the engine itself looks into when it starts a container: names of users and
-    /// groups, where the image or the user says one. No process of the application may have read
-    /// them.
+    /// groups, where the image or the user says one, and who is at home where, unless the image
+    /// sets HOME. No process of the application may have read them.
     pub fn files_of_the_engine(&self, options: &RunOptions) -> Vec<&'static str> {
         let users = [self.config.user.as_ref(), options.user.as_ref()];
         let is_name =
@@ -106,7 +106,8 @@ impl Original {
         let mut words = users.into_iter().flatten().flat_map(|user| user.split(':'));
         match words.any(is_name) {
             true => vec!["/etc/passwd", "/etc/group"],
-            false => Vec::new(),
+            false if self.config.env.iter().any(|one| one.starts_with(b"HOME=")) => Vec::new(),
+            false => vec!["/etc/passwd"],
         }
     }
 
@@ -193,14 +194,15 @@ mod tests {
     }
 
     #[test]
-    fn who_runs_as_somebody_by_name_needs_the_files_that_say_who_that_is() {
+    fn who_runs_as_somebody_needs_the_files_that_say_who_that_is_and_where_at_home() {
         let files = |config: &str, options: &[&str]| {
             let words: Vec<OsString> = options.iter().map(OsString::from).collect();
             let options = RunOptions::parse(&words).expect("options");
             original(config).files_of_the_engine(&options).len()
         };
-        assert_eq!(files("{}", &[]), 0);
-        assert_eq!(files(r#"{"User":"1000:33"}"#, &[]), 0);
+        assert_eq!(files(r#"{"Env":["HOME=/x"]}"#, &[]), 0);
+        assert_eq!(files("{}", &[]), 1);
+        assert_eq!(files(r#"{"User":"1000:33"}"#, &[]), 1);
         assert_eq!(files(r#"{"User":"www-data"}"#, &[]), 2);
         assert_eq!(files(r#"{"User":"33:www-data"}"#, &[]), 2);
         assert_eq!(files("{}", &["--user", "www-data"]), 2);

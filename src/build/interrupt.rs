@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP: noted, and looked at between the steps, so that what was made in
+//! SIGINT, SIGTERM, SIGHUP and SIGQUIT: noted, and looked at between the steps, so that what was made in
 //! the engine is removed before the end.
 
 use nix::sys::signal::{SigSet, Signal};
@@ -18,9 +18,8 @@ impl Interrupt {
     /// # Errors
     /// When the thread that waits for them cannot be started.
     pub fn watch() -> std::io::Result<Self> {
-        let taken: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]
-            .into_iter()
-            .collect();
+        use Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+        let taken: SigSet = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter().collect();
         taken.thread_block()?;
         let interrupt = Self::default();
         let noted = interrupt.signal.clone();
@@ -32,6 +31,14 @@ impl Interrupt {
                 }
             })?;
         Ok(interrupt)
+    }
+
+    /// One that has come.
+    #[cfg(test)]
+    pub fn of(signal: Signal) -> Self {
+        let interrupt = Self::default();
+        interrupt.signal.store(signal as i32, Ordering::SeqCst);
+        interrupt
     }
 
     /// The signal that has come.

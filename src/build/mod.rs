@@ -49,6 +49,10 @@ const INSPECTION: &str = "inspect.json";
 /// The directory of the volume that the outputs of the traced run go to.
 const OUT: &str = "out";
 
+/// How long an image may go on to be loaded when a signal has come: an engine that is left alone
+/// with it could name it afterwards.
+const LOADING: Duration = Duration::from_secs(30);
+
 /// What the user wants.
 pub struct Wish {
     /// The original image.
@@ -73,7 +77,7 @@ pub struct Wish {
     pub readiness: Option<Readiness>,
     /// How long that may take.
     pub ready_limit: Duration,
-    /// Ports it listens on, where that are not those of EXPOSE.
+    /// Ports it listens on, where that are not those of EXPOSE or those that are published.
     pub ports: Vec<u16>,
     /// How long it may take to end.
     pub stop_seconds: u64,
@@ -105,10 +109,9 @@ pub fn build(wish: &Wish, interrupt: &Interrupt) -> Result<Summary, Trouble> {
     for option in &wish.run.dropped {
         tracing::info!("{option} is not passed on: build makes and removes the containers itself");
     }
-    let ports = match wish.ports.is_empty() {
-        true => original.tcp_ports(),
-        false => wish.ports.clone(),
-    };
+    let known = [&wish.ports, &original.tcp_ports(), &wish.run.published];
+    let ports = known.into_iter().find(|ports| !ports.is_empty());
+    let ports = ports.cloned().unwrap_or_default();
     let health_check = original.health_check().filter(|_| !wish.run.unhealthy);
     let readiness = match &wish.readiness {
         Some(asked) => asked.clone(),
@@ -160,13 +163,11 @@ fn inspect(engine: &Engine, wish: &Wish) -> Result<Original, Trouble> {
     let mut done = look()?;
     if !done.status.success() {
         tracing::info!("{name} is not here: {} pull {name}", engine.name());
-        let platform = wish.run.shared.iter().filter(|word| {
-            let word = word.to_string_lossy();
-            word.starts_with("--platform=")
-        });
-        let words = std::iter::once(OsString::from("pull"))
-            .chain(platform.cloned())
-            .chain([name.into()]);
+        let mut words = vec![OsString::from("pull")];
+        if let Some(platform) = &wish.run.platform {
+            words.extend(["--platform".into(), platform.clone()]);
+        }
+        words.push(name.into());
         let call = Call {
             limit: None,
             ..engine.call(words)
@@ -212,7 +213,7 @@ impl Building<'_> {
         tracing::info!("the original, traced");
         let traced = self.original(&self.traced())?;
         seconds.traced = traced.used.as_secs_f64();
-        self.outputs.keep_log("traced.log", &traced.log);
+        self.outputs.keep("traced.log", &traced.log);
         let report = self.outputs.take(&self.site, &traced.id, OUT);
         self.site.remove(&traced.id);
         let mut report = report.map_err(|trouble| explained(trouble, &traced.log))?;
@@ -227,23 +228,25 @@ impl Building<'_> {
             tracing::info!("packing {} runs together", self.wish.merged.len() + 1);
             report = self.merge()?;
         }
+        let expected = baseline.as_ref().unwrap_or(&traced);
         let mut summary = Summary {
             image: self.original.name.clone(),
             tag: self.wish.tag.clone(),
             engine: format!("{} {}", self.site.engine.name(), self.site.engine.version),
             tracer: report.engine.clone(),
             warnings,
+            exit: expected.exit,
             original: Side::original(self.original.bytes, census, &report),
             seconds,
             artifacts: self.wish.artifacts.display().to_string(),
             ..Summary::default()
         };
-        let expected = baseline.as_ref().unwrap_or(&traced);
         self.verify(expected, report, &mut summary)?;
         if summary.verified {
             self.site.proven();
         }
         self.site.clear();
+        self.outputs.keep("summary.json", &summary.json());
         Ok(summary)
     }
 
@@ -338,6 +341,7 @@ impl Building<'_> {
         let engine = &self.site.engine;
         let call = Call {
             limit: None,
+            grace: LOADING,
             ..engine.call([OsString::from("load"), "--input".into(), path.into()])
         };
         let done = engine.make(call)?;

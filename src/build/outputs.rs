@@ -15,7 +15,8 @@ pub const REPORT: &str = "report.json";
 pub struct Outputs {
     directory: PathBuf,
     fresh: PathBuf,
-    was_there: bool,
+    /// What was not there, the innermost first.
+    made: Vec<PathBuf>,
 }
 
 impl Outputs {
@@ -25,7 +26,9 @@ impl Outputs {
     /// Names it.
     pub fn new(directory: &Path) -> Result<Self, Trouble> {
         let fresh = directory.join(format!(".fresh.{}", std::process::id()));
-        let was_there = directory.exists();
+        let above = directory.ancestors().filter(|one| *one != Path::new(""));
+        let made = above.take_while(|one| !one.exists()).map(Path::to_owned);
+        let made = made.collect();
         fs::create_dir_all(&fresh).map_err(|error| {
             Trouble::output(format!(
                 "cannot make {}: {error}; give --artifacts a directory that can be written",
@@ -35,7 +38,7 @@ impl Outputs {
         Ok(Self {
             directory: directory.to_owned(),
             fresh,
-            was_there,
+            made,
         })
     }
 
@@ -83,10 +86,10 @@ impl Outputs {
         content
     }
 
-    /// Writes what a container printed beside the outputs.
-    pub fn keep_log(&self, name: &str, log: &[u8]) {
+    /// Writes what tells of the build beside the outputs.
+    pub fn keep(&self, name: &str, text: &[u8]) {
         let path = self.path(name);
-        if let Err(error) = fs::write(&path, log) {
+        if let Err(error) = fs::write(&path, text) {
             tracing::warn!("cannot write {}: {error}", path.display());
         }
     }
@@ -95,9 +98,9 @@ impl Outputs {
 impl Drop for Outputs {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.fresh);
-        if !self.was_there {
+        for directory in &self.made {
             // It fails where something came of it.
-            let _ = fs::remove_dir(&self.directory);
+            let _ = fs::remove_dir(directory);
         }
     }
 }
@@ -112,4 +115,23 @@ pub fn read_report(path: &Path) -> Result<Report, Trouble> {
     };
     let text = fs::read(path).map_err(|error| wrong(&error))?;
     Report::read(&text).map_err(|error| wrong(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_directories_in_which_nothing_came_to_be_are_removed() {
+        let place = tempfile::tempdir().expect("a directory");
+        let outer = place.path().join("a");
+        drop(Outputs::new(&outer.join("b/c")).expect("made"));
+        assert!(!outer.exists());
+        assert!(place.path().exists());
+        let outputs = Outputs::new(&outer.join("b/c")).expect("made");
+        outputs.keep("x.log", b"x");
+        drop(outputs);
+        let names = fs::read_dir(outer.join("b/c")).expect("it is there");
+        assert_eq!(names.count(), 1);
+    }
 }

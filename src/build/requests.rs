@@ -69,12 +69,21 @@ impl Request {
 pub fn parse(text: &str) -> Result<Vec<Request>, String> {
     let requests = match text.trim_start().starts_with('{') {
         true => described(text)?,
+        false if is_yaml(text) => {
+            return Err("is YAML: give the description in JSON (yq -o=json)".to_owned());
+        }
         false => listed(text)?,
     };
     match requests.is_empty() {
         true => Err("holds no request".to_owned()),
         false => Ok(requests),
     }
+}
+
+/// Whether it is a description all the same.
+fn is_yaml(text: &str) -> bool {
+    let mut lines = text.lines();
+    lines.any(|line| line.starts_with("openapi:") || line.starts_with("swagger:"))
 }
 
 fn listed(text: &str) -> Result<Vec<Request>, String> {
@@ -196,5 +205,7 @@ mod tests {
         );
         assert!(parse("{}").expect_err("no paths").contains("no paths"));
         assert!(parse("{").expect_err("no JSON").contains("no JSON"));
+        let yaml = "# of the service\nopenapi: 3.0.0\npaths:\n";
+        assert!(parse(yaml).expect_err("YAML").starts_with("is YAML: give"));
     }
 }

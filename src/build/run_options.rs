@@ -1,6 +1,7 @@
 //! What stands behind `--`: options of `docker run`, and behind a second `--` what replaces CMD.
 //! Pure.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -69,6 +70,10 @@ pub struct RunOptions {
     pub user: Option<String>,
     /// Whether the container has the network of the machine.
     pub on_host_network: bool,
+    /// TCP ports of the container that are published, one by one.
+    pub published: Vec<u16>,
+    /// Which platform of the image is meant.
+    pub platform: Option<OsString>,
 }
 
 impl RunOptions {
@@ -121,9 +126,12 @@ impl RunOptions {
         if ["net", "network"].contains(&name) {
             self.on_host_network = value.as_deref() == Some(b"host");
         }
-        if ["u", "user"].contains(&name) {
-            let user = value.as_deref().map(String::from_utf8_lossy);
-            self.user = user.map(std::borrow::Cow::into_owned);
+        let text = || value.as_deref().map(String::from_utf8_lossy);
+        match name {
+            "u" | "user" => self.user = text().map(Cow::into_owned),
+            "p" | "publish" => self.published.extend(text().and_then(|text| inside(&text))),
+            "platform" => self.platform = value.clone().map(OsString::from_vec),
+            _ => {}
         }
         self.unhealthy |= name == "no-healthcheck";
         if SHARED.contains(&name) {
@@ -131,6 +139,13 @@ impl RunOptions {
         }
         self.passed.extend(words);
     }
+}
+
+/// The container's TCP port of `[[ADDRESS:]PORT:]PORT[/tcp]`; of a range none.
+fn inside(published: &str) -> Option<u16> {
+    let (ports, protocol) = published.split_once('/').unwrap_or((published, "tcp"));
+    let port = ports.rsplit(':').next()?;
+    (protocol == "tcp").then(|| port.parse().ok()).flatten()
 }
 
 /// How a word says an option.
@@ -265,6 +280,19 @@ mod tests {
             joined(&options.shared),
             "--ulimit nofile=1:2 --platform=linux/arm64"
         );
+    }
+
+    #[test]
+    fn what_is_published_and_the_platform_are_known() {
+        let options = parse(
+            "-p 8080:80 --publish=127.0.0.1::81 -p[::1]:5:82/tcp -p 53:53/udp -p 1-2:1-2 --publish 83
+             --platform linux/arm64",
+        );
+        let options = options.expect("options");
+        assert_eq!(options.published, [80, 81, 82, 83]);
+        assert_eq!(options.platform, Some("linux/arm64".into()));
+        let options = parse("--platform=linux/arm64").expect("options");
+        assert_eq!(options.platform, Some("linux/arm64".into()));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! system is not.
 
 use super::call::Call;
-use super::engine::Engine;
+use super::engine::{ANSWER, Engine};
 use super::image::identity;
 use super::state::State;
 use super::trouble::Trouble;
@@ -72,7 +72,11 @@ impl Site {
             clean: false,
         };
         let engine = &site.engine;
-        engine.ask(engine.call(["volume", "create", "--label", &site.label, &site.volume]))?;
+        let call = Call {
+            grace: ANSWER,
+            ..engine.call(["volume", "create", "--label", &site.label, &site.volume])
+        };
+        engine.ask(call)?;
         Ok(site)
     }
 
@@ -89,13 +93,10 @@ impl Site {
         let options = ["create", "--label", &self.label].map(OsString::from);
         let call = Call {
             // An engine that has begun makes it, whoever asked: later it would be nobody's.
-            interrupt: None,
+            grace: ANSWER,
             ..self.engine.call(options.iter().chain(words).cloned())
         };
         let printed = self.engine.ask(call)?;
-        if let Some(signal) = self.engine.interrupt.signal() {
-            return Err(Trouble::interrupted(signal));
-        }
         let printed = String::from_utf8_lossy(&printed);
         let id = printed.lines().next_back().unwrap_or_default().trim();
         Ok(id.to_owned())

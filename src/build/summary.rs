@@ -30,6 +30,8 @@ pub struct Summary {
     pub tracer: Option<String>,
     /// Warnings of the trace.
     pub warnings: Vec<String>,
+    /// The exit status of the original, and of the micro image too where that is verified.
+    pub exit: i32,
     /// The original.
     pub original: Side,
     /// The micro image.
@@ -102,6 +104,14 @@ fn has_set_id(entry: &Item) -> bool {
 }
 
 impl Summary {
+    /// One JSON object on a line.
+    pub fn json(&self) -> Vec<u8> {
+        // Numbers, strings and lists of them: it cannot fail.
+        let mut text = serde_json::to_vec(self).unwrap_or_default();
+        text.push(b'\n');
+        text
+    }
+
     /// A small table.
     pub fn table(&self) -> String {
         let mut text = String::new();

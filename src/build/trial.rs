@@ -65,6 +65,10 @@ pub struct Ran {
     pub log: Vec<u8>,
     /// What is left of the container, for its files.
     pub id: String,
+    /// Whether micropacker stood in its place.
+    pub is_traced: bool,
+    /// Whether it was stopped, and did not end by itself.
+    pub is_stopped: bool,
 }
 
 /// Why a run came to nothing.
@@ -166,6 +170,7 @@ impl Terms<'_> {
         let waited = wait.on(id)?;
         let mut ran = Ran {
             id: id.to_owned(),
+            is_traced: role.is_traced(),
             ..Ran::default()
         };
         tracing::debug!("{waited:?} after {:.1} s", began.elapsed().as_secs_f64());
@@ -196,11 +201,18 @@ impl Terms<'_> {
                 } else {
                     ran.outcomes = self.exercise.on(&subject)?;
                 }
+                for outcome in &ran.outcomes {
+                    match role {
+                        Role::Untraced | Role::Traced(_) => tracing::info!("  {outcome}"),
+                        Role::Micro(_) | Role::Asked(..) => tracing::debug!("  {outcome}"),
+                    }
+                }
                 ran.used = match ran.outcomes.is_empty() {
                     true => began.elapsed(),
                     false => ran.outcomes.iter().map(|outcome| outcome.took).sum(),
                 };
                 self.stop(site, role, id)?;
+                ran.is_stopped = true;
             }
         }
         let state = site.state(id)?;

@@ -8,6 +8,7 @@ use super::summary::{Side, Summary};
 use super::trial::{Ran, Role, Stumble};
 use super::{Building, OUT, Trouble, show};
 use crate::report::Report;
+use nix::sys::signal::Signal;
 use std::ffi::OsString;
 
 /// How many missing files are named one by one.
@@ -16,7 +17,7 @@ const NAMED: usize = 20;
 /// What one run did otherwise than another, and perhaps printed.
 pub fn compare(original: &Ran, other: &Ran, same_output: bool) -> Vec<String> {
     let mut found = differences(&original.outcomes, &other.outcomes);
-    if original.exit != other.exit {
+    if !end_alike(original, other) {
         found.push(format!(
             "it ended with status {} instead of {}",
             other.exit, original.exit
@@ -26,6 +27,19 @@ pub fn compare(original: &Ran, other: &Ran, same_output: bool) -> Vec<String> {
         found.push(first_difference(&original.stdout, &other.stdout));
     }
     found
+}
+
+/// PID 1 is shielded from signals that it has no handler for, so that an application without one
+/// is killed in the end (pid_namespaces(7)); traced it is no PID 1, and the stop signal ends it.
+fn end_alike(one: &Ran, other: &Ran) -> bool {
+    const KILLED: i32 = 128 + Signal::SIGKILL as i32;
+    let (traced, untraced) = match (one.is_traced, other.is_traced) {
+        (true, false) => (one, other),
+        (false, true) => (other, one),
+        _ => return one.exit == other.exit,
+    };
+    let are_stopped = traced.is_stopped && untraced.is_stopped;
+    one.exit == other.exit || (are_stopped && untraced.exit == KILLED && traced.exit > 128)
 }
 
 /// The first line of an output that is another one.
@@ -75,7 +89,7 @@ impl Building<'_> {
             summary.micro = Side::micro(bytes, &report);
             tracing::info!("the micro image");
             let (differences, log) = self.try_out(&id, expected, summary)?;
-            self.outputs.keep_log("micro.log", &log);
+            self.outputs.keep("micro.log", &log);
             summary.differences = differences;
             if summary.differences.is_empty() {
                 summary.verified = true;
@@ -242,6 +256,23 @@ mod tests {
             compare(&original, &other, true),
             ["it ended with status 3 instead of 0"]
         );
+    }
+
+    #[test]
+    fn who_has_no_handler_for_the_stop_signal_is_killed_only_as_pid_1() {
+        let ran = |exit, is_traced, is_stopped| Ran {
+            exit,
+            is_traced,
+            is_stopped,
+            ..Ran::default()
+        };
+        let (traced, micro) = (ran(143, true, true), ran(137, false, true));
+        assert!(end_alike(&traced, &micro) && end_alike(&micro, &traced));
+        // Killed for its memory, for instance.
+        assert!(!end_alike(&traced, &ran(137, false, false)));
+        assert!(!end_alike(&ran(0, true, true), &micro));
+        assert!(!end_alike(&traced, &ran(139, false, true)));
+        assert!(!end_alike(&ran(143, false, true), &micro));
     }
 
     #[test]

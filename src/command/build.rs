@@ -28,8 +28,7 @@ pub fn run(args: &BuildArgs) -> Result<ExitCode> {
         .map_err(|trouble| Failure::new(trouble.status, trouble))?;
     let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer(&mut out, &summary)?;
-        writeln!(out)?;
+        out.write_all(&summary.json())?;
     } else {
         out.write_all(summary.table().as_bytes())?;
     }
@@ -54,7 +53,10 @@ fn wish(args: &BuildArgs) -> Result<Wish, Trouble> {
     };
     crate::pack::full_tag(&tag).map_err(|error| Trouble::usage(error.to_string()))?;
     let readiness = args.ready.as_deref().map(Readiness::parse).transpose();
-    let (mut shaping, files) = shaping(&args.select)?;
+    let Shaping {
+        words: mut shaping,
+        files,
+    } = shaping(&args.select)?;
     for instruction in &args.change {
         crate::pack::change(&mut crate::pack::ImageConfig::default(), instruction)
             .map_err(|error| Trouble::usage(format!("--change: {error}")))?;
@@ -118,48 +120,63 @@ fn read(file: &Path) -> Result<Vec<u8>, Trouble> {
         .map_err(|error| Trouble::usage(format!("cannot read {}: {error}", file.display())))
 }
 
-/// The options that choose files, as the micropacker in the container takes them, and the files
-/// that they name.
-#[allow(clippy::type_complexity, reason = "a name would say no more")]
-fn shaping(select: &SelectArgs) -> Result<(Vec<OsString>, Vec<(String, Vec<u8>)>), Trouble> {
-    let mut words = Vec::new();
-    let mut files = Vec::new();
-    let mut add = |option: &str, value: &OsStr| {
+/// Words for the micropacker in the container, and the files that they name.
+#[derive(Debug, Default)]
+struct Shaping {
+    words: Vec<OsString>,
+    files: Vec<(String, Vec<u8>)>,
+}
+
+impl Shaping {
+    fn add(&mut self, option: &str, value: &OsStr) {
         let mut word = OsString::from(option);
         word.push("=");
         word.push(value);
-        words.push(word);
-    };
-    for pattern in &select.include {
-        add("--include", pattern);
+        self.words.push(word);
     }
-    for (number, file) in select.include_from.iter().enumerate() {
+}
+
+/// The options that choose files. Each field is named, so that none is forgotten.
+fn shaping(select: &SelectArgs) -> Result<Shaping, Trouble> {
+    let SelectArgs {
+        include,
+        include_from,
+        exclude,
+        include_exe,
+        include_shell,
+        preset,
+        include_mount,
+        listed,
+        probed,
+        keep_package_metadata,
+    } = select;
+    let mut shaping = Shaping::default();
+    let lists = [
+        ("--include", include),
+        ("--exclude", exclude),
+        ("--include-exe", include_exe),
+        ("--include-mount", include_mount),
+    ];
+    for (option, values) in lists {
+        for value in values {
+            shaping.add(option, value);
+        }
+    }
+    for (number, file) in include_from.iter().enumerate() {
         let name = format!("include-{number}");
-        add("--include-from", OsStr::new(&build::brought(&name)));
-        files.push((name, read(file)?));
+        shaping.add("--include-from", OsStr::new(&build::brought(&name)));
+        shaping.files.push((name, read(file)?));
     }
-    for pattern in &select.exclude {
-        add("--exclude", pattern);
+    if *include_shell {
+        shaping.words.push("--include-shell".into());
     }
-    for program in &select.include_exe {
-        add("--include-exe", program);
+    for preset in preset {
+        shaping.add("--preset", &name_of(preset));
     }
-    for preset in &select.preset {
-        add("--preset", &name_of(preset));
-    }
-    for mount in &select.include_mount {
-        add("--include-mount", mount);
-    }
-    add("--listed", &name_of(&select.listed));
-    add("--probed", &name_of(&select.probed));
-    add(
-        "--keep-package-metadata",
-        &name_of(&select.keep_package_metadata),
-    );
-    if select.include_shell {
-        words.push("--include-shell".into());
-    }
-    Ok((words, files))
+    shaping.add("--listed", &name_of(listed));
+    shaping.add("--probed", &name_of(probed));
+    shaping.add("--keep-package-metadata", &name_of(keep_package_metadata));
+    Ok(shaping)
 }
 
 fn name_of(value: &impl ValueEnum) -> OsString {
@@ -167,4 +184,66 @@ fn name_of(value: &impl ValueEnum) -> OsString {
         .to_possible_value()
         .map(|value| value.get_name().to_owned());
     name.unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::{Args, Parser};
+
+    /// Every option that chooses files, with a value that is not its default.
+    fn unusual() -> Vec<OsString> {
+        let definition = SelectArgs::augment_args(clap::Command::new("choose"));
+        let words = definition.get_arguments().map(|option| {
+            let long = option.get_long().expect("a long name");
+            let values = option.get_possible_values();
+            let default = option.get_default_values().first();
+            let other = values
+                .iter()
+                .rfind(|value| default.is_none_or(|default| *default != *value.get_name()));
+            match (other, option.get_action().takes_values()) {
+                (_, false) => format!("--{long}"),
+                (Some(value), true) => format!("--{long}={}", value.get_name()),
+                (None, true) => format!("--{long}=/dev/null"),
+            }
+        });
+        words.map(OsString::from).collect()
+    }
+
+    fn parsed(words: &[&str], more: &[OsString], last: &[&str]) -> Command {
+        let words = words.iter().map(OsString::from);
+        let last = last.iter().map(OsString::from);
+        let cli = Cli::try_parse_from(words.chain(more.iter().cloned()).chain(last));
+        cli.expect("it is understood")
+            .command
+            .expect("a subcommand")
+    }
+
+    #[test]
+    fn each_option_that_chooses_files_reaches_the_container() {
+        let Command::Build(given) = parsed(&["micropacker", "build", "app"], &unusual(), &[])
+        else {
+            panic!("not build");
+        };
+        let shaping = shaping(&given.select).expect("what shapes the image");
+        let brought = build::brought("include-0");
+        assert_eq!(shaping.files, [("include-0".to_owned(), Vec::new())]);
+        let expected = format!("{:?}", given.select);
+        let expected = expected.replacen(
+            r#"include_from: ["/dev/null"]"#,
+            &format!("include_from: [{brought:?}]"),
+            1,
+        );
+        let Command::Run(run) = parsed(&["micropacker", "run"], &shaping.words, &["--", "x"])
+        else {
+            panic!("not run");
+        };
+        assert_eq!(format!("{:?}", run.select), expected);
+        let Command::Pack(pack) = parsed(&["micropacker", "pack", "-i", "x"], &shaping.words, &[])
+        else {
+            panic!("not pack");
+        };
+        assert_eq!(format!("{:?}", pack.select), expected);
+    }
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Plays docker for tests/build_command.rs: what there is lies as files in the directory $FAKE, each call is a line of $FAKE/calls.
+# Plays docker for the tests of build: what there is lies as files in the directory $FAKE, each call is a line of $FAKE/calls.
 # A test puts its own answers into $FAKE/hook, which is read first and may exit.
 set -eu
 cd "$FAKE"

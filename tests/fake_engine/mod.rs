@@ -1,5 +1,6 @@
 //! An engine that `engine.sh` plays, for one test each.
 #![allow(missing_docs, reason = "tests read it whole")]
+#![allow(dead_code, reason = "each test crate uses its own part of this module")]
 
 use assert_cmd::Command;
 use std::fs;
