@@ -1,10 +1,9 @@
-//! `build` against an engine that is played by a script: what it asks for, what it says when
-//! something is wrong, and that nothing is left behind.
+//! `build` against an engine that is played by a script: what it asks for and what comes of it,
+//! and that nothing is left behind.
 
 mod fake_engine;
 mod pty;
 
-use assert_cmd::Command;
 use fake_engine::{Fake, image, report};
 use std::fs;
 
@@ -42,6 +41,23 @@ fn a_health_check_is_run_within_the_trace_too() {
     let calls = fake.read("calls");
     let within = "/.micropacker/micropacker exec --quiet -- /bin/sh -c a | b\n";
     assert_eq!(calls.matches(within).count(), 1, "{calls}");
+}
+
+#[test]
+fn a_script_can_run_commands_inside_within_the_trace() {
+    let fake = Fake::new();
+    let (status, _, stderr) = fake.build(&["--exercise", "$EXEC x y"]);
+    assert_eq!(status, 0, "{stderr}");
+    let calls = fake.read("calls");
+    let entered: Vec<&str> = calls
+        .lines()
+        .filter(|line| line.starts_with("exec ") && line.ends_with(" x y"))
+        .collect();
+    let [traced, micro] = entered.as_slice() else {
+        panic!("not twice: {calls}");
+    };
+    assert!(traced.ends_with(" /.micropacker/micropacker exec --quiet -- x y"));
+    assert!(!micro.contains("micropacker"), "{micro}");
 }
 
 #[test]
@@ -138,116 +154,6 @@ fn a_published_port_is_one_that_it_listens_on_where_the_image_names_none() {
 }
 
 #[test]
-fn an_engine_that_is_not_there_is_named() {
-    let mut command = Command::cargo_bin("micropacker").expect("the binary");
-    let options = ["build", "app", "--engine", "/does/not/exist"];
-    let output = command.args(options).output().expect("runs");
-    assert_eq!(output.status.code(), Some(127));
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        told.contains("there is no /does/not/exist: install"),
-        "{told}"
-    );
-}
-
-#[test]
-fn an_engine_that_does_not_answer_is_named_with_its_words() {
-    let fake = Fake::new();
-    fake.write(
-        "hook",
-        "[ $1 != version ] || { echo 'Cannot connect to the daemon. Is it running?' >&2; exit 1; }",
-    );
-    fake.assert_fails(
-        &[],
-        126,
-        "Cannot connect to the daemon. Is it running?; start it",
-    );
-}
-
-#[test]
-fn an_image_that_is_not_there_is_pulled_and_otherwise_named() {
-    let fake = Fake::new();
-    fs::remove_file(fake.at("images/app")).expect("removed");
-    fake.assert_fails(&[], 127, "there is no image app: pull access denied");
-    assert!(fake.read("calls").contains("\npull app\n"));
-    let platform = ["--", "--platform", "linux/s390x"];
-    fake.assert_fails(&platform, 127, "there is no image app");
-    let calls = fake.read("calls");
-    assert!(
-        calls.contains("\npull --platform linux/s390x app\n"),
-        "{calls}"
-    );
-}
-
-#[test]
-fn an_image_of_another_architecture_is_refused_before_anything_is_made() {
-    let fake = Fake::new();
-    fake.write("image.json", &image("s390x"));
-    fake.assert_fails(&[], 126, "app is an image for linux/s390x");
-    assert!(!fake.read("calls").contains("create"));
-}
-
-#[test]
-fn what_the_engine_refuses_is_said_in_its_words() {
-    let fake = Fake::new();
-    fake.write("hook", "[ \"$1-$(role $id 2>/dev/null)\" != start-traced ] || complain 'port is already allocated.'");
-    fake.assert_fails(
-        &[],
-        126,
-        "app: docker start: port is already allocated"
-            .replace("docker", "engine.sh")
-            .as_str(),
-    );
-}
-
-#[test]
-fn an_exercise_that_the_original_fails_is_no_matter_of_the_micro_image() {
-    let fake = Fake::new();
-    fake.assert_fails(
-        &["--exercise", "exit 7"],
-        126,
-        "app itself fails the exercise: exit 7: 7 instead of 0",
-    );
-    assert!(!fake.read("calls").contains("load"));
-    fake.write("requests", "GET / 404\n");
-    let requests = fake.at("requests");
-    let requests = requests.to_str().expect("UTF-8");
-    fake.assert_fails(&["--http", requests], 126, "GET /: 200 instead of 404");
-}
-
-#[test]
-fn an_application_that_ends_too_early_is_told_with_what_micropacker_said() {
-    let fake = Fake::new();
-    fake.write(
-        "hook",
-        "[ \"$1-$(role $id 2>/dev/null)\" != start-traced ] || exit 0",
-    );
-    fake.write("exit-traced", "127");
-    fake.write("log-traced", "micropacker: /bin/app: not found\n");
-    fake.assert_fails(
-        &["--exec", "true"],
-        126,
-        "ended with status 127 before it was ready (/bin/app: not found)",
-    );
-}
-
-#[test]
-fn outputs_that_are_not_whole_get_no_name() {
-    let fake = Fake::new();
-    fs::remove_file(fake.at("outputs/out/report.json")).expect("removed");
-    fake.write(
-        "log-traced",
-        "micropacker: cannot write /out/x: No space left on device\n",
-    );
-    let (status, _, stderr) = fake.build(&[]);
-    assert_eq!(status, 125);
-    let said = "wrote no image: cannot write /out/x: No space left on device";
-    assert!(stderr.contains(said), "{stderr}");
-    fake.assert_clean(&[]);
-    assert_eq!(fake.names_in("artifacts"), ["traced.log"]);
-}
-
-#[test]
 fn a_micro_image_that_does_otherwise_is_not_there_and_the_name_means_what_it_meant() {
     let fake = Fake::new();
     fake.write("images/app-micro", "sha256:before");
@@ -328,31 +234,4 @@ fn somebody_at_a_terminal_uses_it_by_hand_until_enter() {
     let (_, status) = terminal.end();
     assert!(status.success());
     fake.assert_clean(&[("app-micro", "sha256:micro")]);
-}
-
-#[test]
-fn wrong_usage_asks_no_engine() {
-    let fake = Fake::new();
-    let usages: [(&[&str], &str); 6] = [
-        (&["--tag", "No Name"], "no name of an image"),
-        (
-            &["--http", "/does/not/exist"],
-            "cannot read /does/not/exist",
-        ),
-        (&["--merge", "/dev/null"], "no report"),
-        (&["--exec", "a 'b"], "not closed"),
-        (&["--change", "MAINTAINER x"], "--change"),
-        (&["--", "serve"], "behind a second --"),
-    ];
-    for (options, said) in usages {
-        fake.assert_fails(options, 2, said);
-    }
-    assert_eq!(fake.read("calls"), "");
-    let mut command = Command::cargo_bin("micropacker").expect("the binary");
-    let output = command
-        .args(["build", "sha256:0011"])
-        .output()
-        .expect("runs");
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("--tag"));
 }

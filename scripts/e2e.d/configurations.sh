@@ -29,8 +29,7 @@ configure() {
       ;;
     rootless)
       containers=podman_as_user
-      # Rootless podman asks for more than an ordinary user's hard limits otherwise.
-      options=(--ulimit nofile=1024:4096 --ulimit nproc=1000:1000)
+      options=("${podman_limits[@]}")
       podman_works || skip_unless_named "$2" "rootless podman does not work here: $(tail -n 1 "$work/podman/why")"
       ;;
     host-user)

@@ -17,7 +17,12 @@ start_container() {
 }
 
 # inside COMMAND…: a program of this machine in the container's network.
-inside() { nsenter --target "$container_pid" --net -- "$@"; }
+inside() {
+  local into=(--net)
+  # Rootless podman's user is root in there.
+  [ "$(id -u)" -eq 0 ] || into+=(--user --preserve-credentials)
+  nsenter --target "$container_pid" "${into[@]}" -- "$@"
+}
 
 # fetch PATH [PORT]: status, headers and body as a client sees them, without what tells the time.
 fetch() {

@@ -6,6 +6,8 @@
 #   entrypoint=(…)     what its image starts
 #   changes=(…)        further lines of a Dockerfile for the image (ENV, WORKDIR, …)
 #   port=N             where it answers; ends=stopped (by docker stop), ends=killed (by docker kill) or ends=itself
+#   built_in=(…)       the configurations in which it goes by micropacker build (by_build.sh), which asks for no more than
+#                      that the micro image does the same; by hand in all others
 #   patience=SECONDS   how long docker stop waits before it kills
 #   status=N           the exit status it ends with
 #   tracing=(…)        options of micropacker for it, and traced_options=(…) of its container
@@ -34,7 +36,7 @@ step() { echo "$1" >"$directory/step"; }
 load_case() {
   packages=() changes=() docker_options=() absent=() writable=() explained=() gains=() gains_in=() tracing=() traced_options=() guessed=()
   port=8080 ends=stopped patience=60 status=0 user='' capless=no read_only=yes from_scratch=no plainly=yes
-  checked_in=(plain)
+  checked_in=(plain) built_in=()
   prepare_traced() { :; }
   compare_traced() { :; }
   further_checks() { :; }
@@ -103,7 +105,13 @@ run_case() {
   step 'the configuration'
   configure "$1" "$2"
   [ ! -e "$directory/skipped" ] || return 0
-  if [ "$containers" = none ]; then run_on_host "$1" "$2"; else run_in_containers "$1" "$2"; fi
+  if [ "$containers" = none ]; then
+    run_on_host "$1" "$2"
+  elif is_built "$2"; then
+    build_in_containers "$1" "$2"
+  else
+    run_in_containers "$1" "$2"
+  fi
   step 'what is shipped'
   none_missing "$2"
   [[ " ${checked_in[*]} " != *" $2 "* ]] || further_checks
@@ -195,7 +203,7 @@ check_packages() {
 # show_logs CASE CONFIGURATION: what its containers printed.
 show_logs() {
   local file
-  for file in "$work/$1/$2"/{original,traced,micro,micro-plain,built}.{stdout,stderr,state}; do
+  for file in "$work/$1/$2"/{original,traced,micro,micro-plain,build,built}.{stdout,stderr,state}; do
     [ -s "$file" ] || continue
     printf -- '--- %s\n' "$1/$2/${file##*/}"
     tail -n 30 "$file"

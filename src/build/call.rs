@@ -61,12 +61,14 @@ impl Done {
     /// The line that says why, without the words that engines put before it.
     pub fn complaint(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr);
+        // How it would be called stands behind what is wrong with a call.
         let lines = text.lines().map(str::trim);
-        let mut lines = lines.filter(|line| {
+        let lines = lines.take_while(|line| !line.starts_with("Usage:"));
+        let lines = lines.filter(|line| {
             let says_nothing = ["See '", "Run '", "Error: failed to start containers"];
             !line.is_empty() && !says_nothing.iter().any(|words| line.starts_with(words))
         });
-        let line = lines.next_back().unwrap_or("it does not say why");
+        let line = lines.last().unwrap_or("it does not say why");
         let mut line = line;
         for words in ["docker: ", "Error: ", "Error response from daemon: "] {
             line = line.strip_prefix(words).unwrap_or(line);
@@ -235,6 +237,11 @@ mod tests {
         let done = call.run(Path::new("/bin/sh")).expect("runs");
         assert_eq!((done.stdout.as_slice(), done.code()), (&b"inout\n"[..], 3));
         assert_eq!(done.complaint(), "no");
+        let call = shell(
+            "echo 'unknown flag: --x' >&2; echo \"See 'x'.\" >&2; echo 'Usage: x' >&2; echo x >&2",
+        );
+        let done = call.run(Path::new("/bin/sh")).expect("runs");
+        assert_eq!(done.complaint(), "unknown flag: --x");
         let call =
             shell("echo 'Error: no user x' >&2; echo 'Error: failed to start containers: 1' >&2");
         let done = call.run(Path::new("/bin/sh")).expect("runs");

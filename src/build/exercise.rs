@@ -194,11 +194,22 @@ fn outside(subject: &Subject, script: &OsString) -> Result<Outcome, Trouble> {
     })
 }
 
-/// What a script knows: `CID`, `ENGINE`, `RUN`, and of the ports `HOST`, `PORT`, `PORT_N`, `URL`.
+/// The words that run a command in the container; in the traced one as part of the trace.
+fn entering(subject: &Subject) -> OsString {
+    let mut words = subject.site.engine.words();
+    words.push(format!(" exec {}", subject.id));
+    if subject.is_traced {
+        words.push(format!(" {PROGRAM} exec --quiet --"));
+    }
+    words
+}
+
+/// What a script knows: `CID`, `ENGINE`, `EXEC`, `RUN`, and of the ports `HOST`, `PORT`, `PORT_N`, `URL`.
 fn environment(subject: &Subject, state: &State) -> Vec<(String, OsString)> {
     let mut variables = vec![
         ("CID".to_owned(), subject.id.into()),
         ("ENGINE".to_owned(), subject.site.engine.words()),
+        ("EXEC".to_owned(), entering(subject)),
         ("RUN".to_owned(), subject.role.into()),
     ];
     let machine = subject.site.engine.machine();

@@ -42,7 +42,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 use summary::{Seconds, Side};
-use trial::{Ran, Role, Stumble, Terms, last_word, warnings};
+use trial::{Ran, Role, Stumble, Terms, last_word, show, warnings};
 
 /// The image's inspection among what is brought along.
 const INSPECTION: &str = "inspect.json";
@@ -106,16 +106,23 @@ pub fn build(wish: &Wish, interrupt: &Interrupt) -> Result<Summary, Trouble> {
             original.name
         )));
     }
+    let health_check = original.health_check().filter(|_| !wish.run.unhealthy);
+    let has_check = health_check.is_some() || wish.run.brings_health_check;
+    if wish.readiness == Some(Readiness::Health) && !has_check {
+        return Err(Trouble::usage(format!(
+            "--ready health: {} has no health check; give one behind -- (--health-cmd)",
+            original.name
+        )));
+    }
     for option in &wish.run.dropped {
         tracing::info!("{option} is not passed on: build makes and removes the containers itself");
     }
     let known = [&wish.ports, &original.tcp_ports(), &wish.run.published];
     let ports = known.into_iter().find(|ports| !ports.is_empty());
     let ports = ports.cloned().unwrap_or_default();
-    let health_check = original.health_check().filter(|_| !wish.run.unhealthy);
     let readiness = match &wish.readiness {
         Some(asked) => asked.clone(),
-        None => Readiness::fitting(health_check.is_some(), !ports.is_empty()),
+        None => Readiness::fitting(has_check, !ports.is_empty()),
     };
     tracing::info!(
         "{}: {}, {}; {} {}; ready when {readiness}",
@@ -175,7 +182,7 @@ fn inspect(engine: &Engine, wish: &Wish) -> Result<Original, Trouble> {
         let pulled = engine.make(call)?;
         if !pulled.status.success() {
             return Err(Trouble::not_found(format!(
-                "there is no image {name}: {}",
+                "there is no image {name}, and it cannot be pulled: {}",
                 pulled.complaint()
             )));
         }
@@ -375,15 +382,5 @@ fn explained(trouble: Trouble, log: &[u8]) -> Trouble {
 fn tell_changes(untraced: &Ran, traced: &Ran, same_output: bool) {
     for difference in verify::compare(untraced, traced, same_output) {
         tracing::warn!("traced, it did otherwise: {difference}");
-    }
-}
-
-/// The end of what a container printed, before the line that says what is wrong.
-fn show(log: &[u8]) {
-    const LINES: usize = 20;
-    let text = String::from_utf8_lossy(log);
-    let lines: Vec<&str> = text.lines().collect();
-    for line in &lines[lines.len().saturating_sub(LINES)..] {
-        eprintln!("  | {line}");
     }
 }

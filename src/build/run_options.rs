@@ -66,6 +66,8 @@ pub struct RunOptions {
     pub command: Option<Vec<OsString>>,
     /// Whether no health check is to run.
     pub unhealthy: bool,
+    /// Whether a health check is given.
+    pub brings_health_check: bool,
     /// As whom it runs, where that is said.
     pub user: Option<String>,
     /// Whether the container has the network of the machine.
@@ -134,6 +136,7 @@ impl RunOptions {
             _ => {}
         }
         self.unhealthy |= name == "no-healthcheck";
+        self.brings_health_check |= name == "health-cmd" || name == "healthcheck-command";
         if SHARED.contains(&name) {
             self.shared.extend_from_slice(&words);
         }
@@ -270,7 +273,9 @@ mod tests {
         );
         let none = parse("--entrypoint= --no-healthcheck").expect("options");
         assert_eq!(none.entrypoint, Some("".into()));
-        assert!(none.unhealthy);
+        assert!(none.unhealthy && !none.brings_health_check);
+        let check = parse("--health-cmd true").expect("options");
+        assert!(check.brings_health_check);
     }
 
     #[test]

@@ -275,14 +275,14 @@ fn both((mut stdout, stderr): (Vec<u8>, Vec<u8>)) -> Vec<u8> {
     stdout
 }
 
-/// What micropacker said last of what went wrong.
+/// What micropacker said last of what went wrong; nothing where it came to its good end.
 pub fn last_word(log: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(log);
     let mut words = text
         .lines()
         .filter_map(|line| line.strip_prefix("micropacker: "));
     let last = words.rfind(|line| !line.starts_with("warning: "))?;
-    Some(last.to_owned())
+    (!last.contains("; traced by ")).then(|| last.to_owned())
 }
 
 /// Each warning of micropacker's in what a container printed.
@@ -295,6 +295,21 @@ pub fn warnings(log: &[u8]) -> Vec<String> {
         .collect()
 }
 
+/// The end of what a container printed, before the line that says what is wrong: of micropacker's
+/// own words in there the warnings.
+pub fn show(log: &[u8]) {
+    const LINES: usize = 20;
+    let text = String::from_utf8_lossy(log);
+    let counts = |line: &&str| match line.strip_prefix("micropacker: ") {
+        Some(ours) => ours.starts_with("warning: "),
+        None => true,
+    };
+    let lines: Vec<&str> = text.lines().filter(counts).collect();
+    for line in &lines[lines.len().saturating_sub(LINES)..] {
+        eprintln!("  | {line}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,5 +320,7 @@ mod tests {
         assert_eq!(last_word(log).as_deref(), Some("/nope: not found"));
         assert_eq!(warnings(log), ["x"]);
         assert_eq!(last_word(b"hello\n"), None);
+        let good = b"micropacker: used: 8 paths\nmicropacker: 41 entries in x; traced by y\n";
+        assert_eq!(last_word(good), None);
     }
 }

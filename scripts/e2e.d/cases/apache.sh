@@ -3,6 +3,7 @@
 
 packages=(apache2)
 entrypoint=(/entrypoint.sh)
+built_in=(plain rootless)
 absent=(/usr/bin/perl /usr/bin/dpkg /srv/www/unused.html /usr/lib/apache2/modules/mod_ssl.so)
 user=33:33 # www-data in every Debian
 writable=(/run /var/log/apache2)

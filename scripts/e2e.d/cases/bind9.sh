@@ -3,6 +3,7 @@
 
 packages=(bind9)
 entrypoint=(/usr/sbin/named -g -4 -u bind -t /srv/jail -c /etc/named.conf)
+built_in=(plain)
 port=5353
 # Its working directory must be its own, which no tmpfs is.
 read_only=no

@@ -3,6 +3,7 @@
 
 packages=(busybox)
 entrypoint=(/job.sh first 'second argument')
+built_in=(plain)
 changes=('ENV JOB=count')
 port=none
 ends=itself

@@ -3,6 +3,7 @@
 
 packages=(sudo gosu iputils-ping passwd util-linux)
 entrypoint=(/helpers.sh)
+built_in=(plain)
 port=none
 ends=itself
 absent=(/usr/bin/perl /usr/bin/dpkg)

@@ -3,6 +3,7 @@
 
 packages=()
 entrypoint=(/job.sh)
+built_in=(plain)
 port=none
 ends=itself
 status=7

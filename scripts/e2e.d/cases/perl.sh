@@ -3,6 +3,7 @@
 
 packages=(perl)
 entrypoint=(/usr/bin/perl -w /batch/report.pl /batch/input.csv)
+built_in=(plain)
 changes=('WORKDIR /batch')
 port=none
 ends=itself

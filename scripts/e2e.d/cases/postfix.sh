@@ -3,6 +3,7 @@
 
 packages=(postfix)
 entrypoint=(/deliver.sh)
+built_in=(plain)
 port=none
 writable=(/var/spool/postfix /var/lib/postfix /var/mail /var/log)
 ends=itself

@@ -3,6 +3,7 @@
 
 packages=(python3)
 entrypoint=(/usr/bin/python3 /app/server.py)
+built_in=(plain)
 changes=('WORKDIR /app' 'ENV GREETING=hello')
 user=1000:1000
 capless=yes

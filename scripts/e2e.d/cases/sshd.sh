@@ -3,6 +3,7 @@
 
 packages=(openssh-server)
 entrypoint=(/usr/sbin/sshd -D -e -p 2222 -o UsePAM=no -o PidFile=none -o PasswordAuthentication=no)
+built_in=(plain)
 port=2222
 absent=(/usr/bin/perl /usr/bin/dpkg /usr/bin/ssh-keygen)
 
