@@ -131,6 +131,9 @@ fn an_application_that_ends_too_early_is_told_with_what_micropacker_said() {
         126,
         "ended with status 127 before it was ready (/bin/app: not found)",
     );
+    fake.assert_fails(&[], 126, "ended with status 127 (/bin/app: not found)");
+    fake.write("log-traced", "");
+    fake.assert_fails(&[], 126, "ended with status 127: --ready end, if that is");
 }
 
 #[test]

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// How long a traced application may take to end and to be packed.
 const PACKING: u64 = 24 * 3600;
 
+/// What to do about an application that ends by itself.
+const JOB: &str = ": --ready end, if that is as it should be";
+
 /// What all runs have in common.
 pub struct Terms<'a> {
     /// The original image.
@@ -235,9 +238,7 @@ impl Terms<'_> {
         let may_end = !self.readiness_is_asked || *self.readiness == Readiness::End;
         match self.exercise.is_empty() && may_end {
             true if *self.readiness == Readiness::End || status == 0 => None,
-            true => Some(format!(
-                "it ended with status {status}: --ready end, if that is as it should be"
-            )),
+            true => Some(format!("it ended with status {status}{JOB}")),
             false => Some(early),
         }
     }
@@ -250,7 +251,8 @@ impl Terms<'_> {
             false => None,
         };
         let why = match told {
-            Some(told) => format!("{why} ({told})"),
+            // It never ran.
+            Some(told) => format!("{} ({told})", why.trim_end_matches(JOB)),
             None => why,
         };
         Stumble::Fault(why, log)
