@@ -17,6 +17,7 @@ mod summary;
 mod trial;
 mod trouble;
 mod verify;
+mod yaml;
 
 pub mod probe;
 pub mod requests;

@@ -1,5 +1,6 @@
 //! Lists of HTTP requests, and the paths of an OpenAPI description. Pure.
 
+use super::yaml;
 use serde_json::Value;
 use std::fmt;
 
@@ -61,17 +62,18 @@ impl Request {
     }
 }
 
-/// Reads a list, or an OpenAPI or Swagger description in JSON: of that, GET of each path without
-/// parameters.
+/// Reads a list, or an OpenAPI or Swagger description in JSON or YAML: of that, GET of each path
+/// without parameters.
 ///
 /// # Errors
 /// A sentence that goes on after the file's name.
 pub fn parse(text: &str) -> Result<Vec<Request>, String> {
     let requests = match text.trim_start().starts_with('{') {
-        true => described(text)?,
-        false if is_yaml(text) => {
-            return Err("is YAML: give the description in JSON (yq -o=json)".to_owned());
+        true => {
+            let description = serde_json::from_str(text);
+            described(&description.map_err(|error| format!("is no JSON: {error}"))?)?
         }
+        false if is_yaml(text) => described(&yaml::parse(text)?)?,
         false => listed(text)?,
     };
     match requests.is_empty() {
@@ -80,10 +82,15 @@ pub fn parse(text: &str) -> Result<Vec<Request>, String> {
     }
 }
 
-/// Whether it is a description all the same.
+/// Whether it is a description that is no JSON.
 fn is_yaml(text: &str) -> bool {
     let mut lines = text.lines();
-    lines.any(|line| line.starts_with("openapi:") || line.starts_with("swagger:"))
+    lines.any(|line| {
+        let line = line.trim_start_matches(['"', '\'']);
+        ["openapi", "swagger"]
+            .iter()
+            .any(|word| line.starts_with(word))
+    })
 }
 
 fn listed(text: &str) -> Result<Vec<Request>, String> {
@@ -97,13 +104,11 @@ fn listed(text: &str) -> Result<Vec<Request>, String> {
         .collect()
 }
 
-fn described(text: &str) -> Result<Vec<Request>, String> {
-    let description: Value =
-        serde_json::from_str(text).map_err(|error| format!("is no JSON: {error}"))?;
+fn described(description: &Value) -> Result<Vec<Request>, String> {
     let Some(paths) = description.get("paths").and_then(Value::as_object) else {
         return Err("is no OpenAPI description: it has no paths".to_owned());
     };
-    let base = base_of(&description);
+    let base = base_of(description);
     let without_parameters = paths.iter().filter(|(path, operations)| {
         let get = operations.get("get");
         let required = [Some(*operations), get]
@@ -205,7 +210,13 @@ mod tests {
         );
         assert!(parse("{}").expect_err("no paths").contains("no paths"));
         assert!(parse("{").expect_err("no JSON").contains("no JSON"));
-        let yaml = "# of the service\nopenapi: 3.0.0\npaths:\n";
-        assert!(parse(yaml).expect_err("YAML").starts_with("is YAML: give"));
+        let yaml = "# of the service\nopenapi: 3.0.0\npaths:\n  /a:\n    get:\n      tags: [a]\n\
+                    \u{20} /b:\n    post:\n";
+        assert_eq!(shown(yaml), ["GET /a"]);
+        assert!(
+            parse("openapi: 3\nx: *y")
+                .expect_err("an alias")
+                .starts_with("line 2:")
+        );
     }
 }

@@ -38,7 +38,7 @@ pub struct BuildArgs {
     /// Use the application by this command in its container
     #[arg(long, value_name = "COMMAND")]
     pub exec: Vec<OsString>,
-    /// Make the HTTP requests of this list, or of this OpenAPI description in JSON
+    /// Make the HTTP requests of this list, or of this OpenAPI description
     #[arg(long, value_name = "FILE")]
     pub http: Vec<PathBuf>,
     /// How long the application may take to end
