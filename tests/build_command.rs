@@ -203,6 +203,33 @@ fn what_a_failing_image_lacks_is_named_and_with_fix_added() {
 }
 
 #[test]
+fn where_a_failing_image_asks_for_nothing_the_original_is_traced_again() {
+    let fake = Fake::new();
+    let more = report(&["/bin/app", "/lib/module"]);
+    fake.write("outputs/again/report.json", &more);
+    fake.write("exit-micro", "3");
+    let (status, _, stderr) = fake.build(&[]);
+    assert_eq!(status, 1, "{stderr}");
+    let said =
+        "it looked for nothing that app has and it has not; with --fix that is traced once more";
+    assert!(stderr.contains(said), "{stderr}");
+
+    // The second image that is loaded works.
+    fake.write(
+        "hook",
+        "[ $1 != load ] || [ ! -e loaded ] || rm -f exit-micro; [ $1 != load ] || touch loaded",
+    );
+    let (status, stdout, stderr) = fake.build(&["--fix", "--json"]);
+    assert_eq!(status, 0, "{stderr}");
+    let summary: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(summary["missing"][0], "/lib/module");
+    let calls = fake.read("calls");
+    let again = "run -o /.micropacker/asked/rootfs.tar --artifacts /.micropacker/asked ";
+    assert_eq!(calls.matches(again).count(), 1, "{calls}");
+    fake.assert_clean(&[("app-micro", "sha256:micro")]);
+}
+
+#[test]
 fn rounds_of_fixing_come_to_an_end() {
     let fake = Fake::new();
     fake.write("outputs/asked/missing.jsonl", ASKED);

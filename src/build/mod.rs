@@ -219,7 +219,7 @@ impl Building<'_> {
             baseline = Some(ran);
         }
         tracing::info!("the original, traced");
-        let traced = self.original(&self.traced())?;
+        let traced = self.original(&self.traced(OUT))?;
         seconds.traced = traced.used.as_secs_f64();
         self.outputs.keep("traced.log", &traced.log);
         let report = self.outputs.take(&self.site, &traced.id, OUT);
@@ -282,9 +282,9 @@ impl Building<'_> {
         )))
     }
 
-    /// How the original is traced.
-    fn traced(&self) -> Role {
-        let place = format!("{PLACE}/{OUT}");
+    /// How the original is traced; the outputs go to this directory of the volume.
+    fn traced(&self, directory: &str) -> Role {
+        let place = format!("{PLACE}/{directory}");
         let mut words: Vec<OsString> = vec![
             "-o".into(),
             format!("{place}/rootfs.tar").into(),

@@ -100,14 +100,17 @@ impl Building<'_> {
             for difference in &summary.differences {
                 tracing::warn!("the micro image fails: {difference}");
             }
-            let Some(lack) = self.lack(&id, &reports, &report)? else {
-                tracing::warn!(
-                    "it looked for nothing that {} has and it has not",
-                    self.original.name
-                );
+            let may_fix = self.wish.fixes > summary.fixes;
+            let Some(lack) = self.lack(&id, &reports, &report, may_fix)? else {
+                let then = match may_fix {
+                    true => "nor does that use more when it is traced again",
+                    false => "with --fix that is traced once more",
+                };
+                let name = &self.original.name;
+                tracing::warn!("it looked for nothing that {name} has and it has not; {then}");
                 return Ok(());
             };
-            tell(&lack.missing, self.wish.fixes > summary.fixes);
+            tell(&lack.missing, may_fix);
             summary.missing.extend(lack.missing);
             reports = lack.reports;
             if summary.fixes == self.wish.fixes {
@@ -137,10 +140,43 @@ impl Building<'_> {
         }
     }
 
-    /// Runs the failing image under trace, and looks which of the files that it asked for and did
-    /// not find the original has. `None` when it lacks none.
-    fn lack(&self, id: &str, reports: &[String], report: &Report) -> Result<Option<Lack>, Trouble> {
+    /// What the failing image lacks: of the files that it asked for and did not find those that the
+    /// original has. Where there are none, and `may_trace`, what the original uses when it is
+    /// traced again. `None` when that is nothing either.
+    fn lack(
+        &self,
+        id: &str,
+        reports: &[String],
+        report: &Report,
+        may_trace: bool,
+    ) -> Result<Option<Lack>, Trouble> {
         tracing::info!("the micro image, traced: what does it look for?");
+        self.ask(id)?;
+        let container = self.again_with_one_more(reports).make()?;
+        let asked = self
+            .outputs
+            .read_once(&self.site, &container, ASKED, WISHES);
+        if let Some(asked) = wishes(&asked.unwrap_or_default()) {
+            let lack = self.added(&container, &text_of(&asked)?, reports, report)?;
+            if lack.is_some() {
+                return Ok(lack);
+            }
+        }
+        self.site.remove(&container);
+        if !may_trace {
+            return Ok(None);
+        }
+        // Who lists a directory asks for no name that is not there, as Python does.
+        tracing::info!("the original, traced again: does it use more than before?");
+        let ran = self.original(&self.traced(ASKED))?;
+        let used = self.outputs.read_once(&self.site, &ran.id, ASKED, REPORT)?;
+        self.site.remove(&ran.id);
+        let container = self.again_with_one_more(reports).make()?;
+        self.added(&container, &used, reports, report)
+    }
+
+    /// Runs the failing image under trace; what it asks for is written down.
+    fn ask(&self, id: &str) -> Result<(), Trouble> {
         let wish_list = format!("{PLACE}/{ASKED}/{WISHES}");
         let words = [
             "-o",
@@ -165,23 +201,25 @@ impl Building<'_> {
             Err(Stumble::Fault(..)) => {}
             Ok(ran) => self.site.remove(&ran.id),
         }
-        let number = reports.len();
-        let mut again = self.again(reports);
-        again.reports.push(format!("asked-{number}.json"));
-        let container = again.make()?;
-        let asked = self
-            .outputs
-            .read_once(&self.site, &container, ASKED, WISHES);
-        let Some(asked) = wishes(&asked.unwrap_or_default()) else {
-            return Ok(None);
-        };
-        let name = format!("asked-{number}.json");
-        self.site.bring(&container, &name, &text_of(&asked)?)?;
-        again.pack(&container)?;
+        Ok(())
+    }
+
+    /// What one more report brings into the image, packed in a container that was made for that.
+    fn added(
+        &self,
+        container: &str,
+        one_more: &[u8],
+        reports: &[String],
+        report: &Report,
+    ) -> Result<Option<Lack>, Trouble> {
+        let again = self.again_with_one_more(reports);
+        self.site
+            .bring(container, &name_of(reports.len()), one_more)?;
+        again.pack(container)?;
         let packed = self
             .outputs
-            .read_once(&self.site, &container, super::again::AGAIN, REPORT)?;
-        self.site.remove(&container);
+            .read_once(&self.site, container, super::again::AGAIN, REPORT)?;
+        self.site.remove(container);
         let packed =
             Report::read(&packed).map_err(|error| Trouble::output(format!("{REPORT}: {error}")))?;
         let missing = additions(report, &packed);
@@ -219,16 +257,27 @@ impl Building<'_> {
         }
     }
 
+    fn again_with_one_more(&self, reports: &[String]) -> Again<'_> {
+        let mut again = self.again(reports);
+        again.reports.push(name_of(reports.len()));
+        again
+    }
+
     pub(super) fn merge(&self) -> Result<Report, Trouble> {
         self.again(&[]).run(&self.outputs)
     }
 }
 
+/// The name among what is brought along of a report on what an image lacks.
+fn name_of(number: usize) -> String {
+    format!("asked-{number}.json")
+}
+
 /// Names what is missing, as options that bring it in.
 fn tell(missing: &[String], is_added: bool) {
     let what = match is_added {
-        true => "it looked for what only the original has; it is added",
-        false => "it looked for what only the original has; --fix adds it, and so do",
+        true => "it lacks what the original has; it is added",
+        false => "it lacks what the original has; --fix adds it, and so do",
     };
     tracing::warn!("{what}:");
     for path in missing.iter().take(NAMED) {
