@@ -44,6 +44,23 @@ fn a_health_check_is_run_within_the_trace_too() {
 }
 
 #[test]
+fn an_application_has_the_time_to_end_that_the_user_gives_it() {
+    let fake = Fake::new();
+    for (options, seconds) in [
+        (&[][..], 10),
+        (&["--", "--stop-timeout", "20"], 20),
+        (&["--stop-timeout", "30", "--", "--stop-timeout=20"], 30),
+    ] {
+        let (status, _, stderr) = fake.build(options);
+        assert_eq!(status, 0, "{stderr}");
+        let calls = fake.read("calls");
+        assert!(calls.contains(&format!("\nstop -t {seconds} c")), "{calls}");
+        let traced = format!(" --stop-timeout {seconds} --tag ");
+        assert!(calls.contains(&traced), "{calls}");
+    }
+}
+
+#[test]
 fn a_script_can_run_commands_inside_within_the_trace() {
     let fake = Fake::new();
     let (status, _, stderr) = fake.build(&["--exercise", "$EXEC x y"]);

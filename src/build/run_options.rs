@@ -74,6 +74,8 @@ pub struct RunOptions {
     pub on_host_network: bool,
     /// TCP ports of the container that are published, one by one.
     pub published: Vec<u16>,
+    /// How long it may take to end, where that is said.
+    pub stop_seconds: Option<u64>,
     /// Which platform of the image is meant.
     pub platform: Option<OsString>,
 }
@@ -132,6 +134,7 @@ impl RunOptions {
         match name {
             "u" | "user" => self.user = text().map(Cow::into_owned),
             "p" | "publish" => self.published.extend(text().and_then(|text| inside(&text))),
+            "stop-timeout" => self.stop_seconds = text().and_then(|text| text.parse().ok()),
             "platform" => self.platform = value.clone().map(OsString::from_vec),
             _ => {}
         }
@@ -288,13 +291,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_and_the_platform_are_known() {
+    fn what_concerns_us_too_is_known() {
         let options = parse(
             "-p 8080:80 --publish=127.0.0.1::81 -p[::1]:5:82/tcp -p 53:53/udp -p 1-2:1-2 --publish 83
-             --platform linux/arm64",
+             --platform linux/arm64 --stop-timeout 30",
         );
         let options = options.expect("options");
         assert_eq!(options.published, [80, 81, 82, 83]);
+        assert_eq!(options.stop_seconds, Some(30));
         assert_eq!(options.platform, Some("linux/arm64".into()));
         let options = parse("--platform=linux/arm64").expect("options");
         assert_eq!(options.platform, Some("linux/arm64".into()));

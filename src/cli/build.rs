@@ -42,8 +42,8 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FILE")]
     pub http: Vec<PathBuf>,
     /// How long the application may take to end
-    #[arg(long, value_name = "SECONDS", default_value = "10")]
-    pub stop_timeout: u64,
+    #[arg(long, value_name = "SECONDS")]
+    pub stop_timeout: Option<u64>,
     /// The micro image must print the same on standard output
     #[arg(long)]
     pub same_output: bool,

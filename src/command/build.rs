@@ -19,6 +19,9 @@ use std::time::Duration;
 /// Exit status when the micro image does not do what the original does.
 const UNVERIFIED: u8 = 1;
 
+/// How many seconds an application has to end where nobody says: what engines give it.
+const STOP: u64 = 10;
+
 /// Goes the whole way and prints the summary.
 pub fn run(args: &BuildArgs) -> Result<ExitCode> {
     start_logging(&args.log);
@@ -62,20 +65,21 @@ fn wish(args: &BuildArgs) -> Result<Wish, Trouble> {
             .map_err(|error| Trouble::usage(format!("--change: {error}")))?;
         shaping.extend(["--change".into(), instruction.into()]);
     }
+    let run = RunOptions::parse(&args.run).map_err(Trouble::usage)?;
     Ok(Wish {
         image: args.image.clone(),
         tag,
         artifacts: args.artifacts.clone(),
         engine: args.engine.clone(),
         engine_options: args.engine_option.clone(),
-        run: RunOptions::parse(&args.run).map_err(Trouble::usage)?,
+        stop_seconds: args.stop_timeout.or(run.stop_seconds).unwrap_or(STOP),
+        run,
         tracing: args.trace_option.clone(),
         shaping,
         files,
         readiness: readiness.map_err(|why| Trouble::usage(format!("--ready: {why}")))?,
         ready_limit: Duration::from_secs(args.ready_timeout),
         ports: args.port.clone(),
-        stop_seconds: args.stop_timeout,
         exercise: exercise(args)?,
         same_output: args.same_output,
         baseline: args.baseline,
