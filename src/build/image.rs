@@ -5,6 +5,7 @@ use serde::Deserialize;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use super::probe::Census;
 use super::run_options::RunOptions;
 
 /// The original image.
@@ -99,15 +100,17 @@ impl Original {
     /// Files that the engine itself looks into when it starts a container: names of users and
     /// groups, where the image or the user says one, and who is at home where, unless the image
     /// sets HOME. No process of the application may have read them.
-    pub fn files_of_the_engine(&self, options: &RunOptions) -> Vec<&'static str> {
+    pub fn files_of_the_engine(&self, options: &RunOptions, census: Census) -> Vec<&'static str> {
+        let passwd = census.passwd.then_some("/etc/passwd");
+        let group = census.group.then_some("/etc/group");
         let users = [self.config.user.as_ref(), options.user.as_ref()];
         let is_name =
             |word: &str| !word.is_empty() && word.bytes().any(|byte| !byte.is_ascii_digit());
         let mut words = users.into_iter().flatten().flat_map(|user| user.split(':'));
         match words.any(is_name) {
-            true => vec!["/etc/passwd", "/etc/group"],
+            true => passwd.into_iter().chain(group).collect(),
             false if self.config.env.iter().any(|one| one.starts_with(b"HOME=")) => Vec::new(),
-            false => vec!["/etc/passwd"],
+            false => passwd.into_iter().collect(),
         }
     }
 
@@ -198,7 +201,15 @@ mod tests {
         let files = |config: &str, options: &[&str]| {
             let words: Vec<OsString> = options.iter().map(OsString::from).collect();
             let options = RunOptions::parse(&words).expect("options");
-            original(config).files_of_the_engine(&options).len()
+            let here = Census {
+                passwd: true,
+                group: true,
+                ..Census::default()
+            };
+            let original = original(config);
+            let none = original.files_of_the_engine(&options, Census::default());
+            assert!(none.is_empty());
+            original.files_of_the_engine(&options, here).len()
         };
         assert_eq!(files(r#"{"Env":["HOME=/x"]}"#, &[]), 0);
         assert_eq!(files("{}", &[]), 1);

@@ -160,6 +160,7 @@ pub fn build(wish: &Wish, interrupt: &Interrupt) -> Result<Summary, Trouble> {
         terms,
         outputs,
         site,
+        census: Census::default(),
     }
     .go()
 }
@@ -204,11 +205,12 @@ struct Building<'a> {
     terms: Terms<'a>,
     outputs: Outputs,
     site: Site,
+    census: Census,
 }
 
 impl Building<'_> {
     fn go(mut self) -> Result<Summary, Trouble> {
-        let census = self.prepare()?;
+        self.census = self.prepare()?;
         let mut seconds = Seconds::default();
         let mut baseline = None;
         if self.wish.baseline {
@@ -244,7 +246,7 @@ impl Building<'_> {
             tracer: report.engine.clone(),
             warnings,
             exit: expected.exit,
-            original: Side::original(self.original.bytes, census, &report),
+            original: Side::original(self.original.bytes, self.census, &report),
             seconds,
             artifacts: self.wish.artifacts.display().to_string(),
             ..Summary::default()
@@ -305,7 +307,10 @@ impl Building<'_> {
             .map(OsString::from)
             .to_vec();
         words.extend_from_slice(&self.wish.shaping);
-        for file in self.original.files_of_the_engine(&self.wish.run) {
+        let files = self
+            .original
+            .files_of_the_engine(&self.wish.run, self.census);
+        for file in files {
             words.push(format!("--include={file}").into());
         }
         words

@@ -53,6 +53,12 @@ pub struct Census {
     pub files: u64,
     /// How many of them are set-user-ID or set-group-ID.
     pub set_id: u64,
+    /// Whether one says which users there are.
+    #[serde(default)]
+    pub passwd: bool,
+    /// Whether one says which groups there are.
+    #[serde(default)]
+    pub group: bool,
 }
 
 /// The addresses on which somebody listens here, by port.
@@ -187,6 +193,8 @@ pub fn census(root: &Path, own: &Path) -> Census {
     let Ok(top) = fs::symlink_metadata(root) else {
         return census;
     };
+    census.passwd = root.join("etc/passwd").exists();
+    census.group = root.join("etc/group").exists();
     let mut pending: Vec<PathBuf> = vec![root.to_owned()];
     while let Some(directory) = pending.pop() {
         for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
@@ -286,9 +294,13 @@ mod tests {
         }
         fs::set_permissions(at("a/s"), fs::Permissions::from_mode(0o4755)).expect("set");
         std::os::unix::fs::symlink("x", at("a/l")).expect("linked");
+        fs::create_dir(at("etc")).expect("made");
+        fs::write(at("etc/passwd"), "").expect("written");
         let expected = Census {
-            files: 3,
+            files: 4,
             set_id: 1,
+            passwd: true,
+            group: false,
         };
         assert_eq!(census(place.path(), &at("a/own")), expected);
     }
