@@ -3,7 +3,6 @@
 
 from_scratch=yes
 entrypoint=(/server 8080)
-built_in=(plain)
 changes=('ENV GREETING=hello')
 user=1000:1000
 capless=yes
