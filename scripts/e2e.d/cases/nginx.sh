@@ -3,7 +3,6 @@
 
 packages=(nginx-light)
 entrypoint=(/usr/sbin/nginx -g 'daemon off;')
-built_in=(plain)
 port=8080
 user=33:33 # www-data in every Debian
 writable=(/run /var/log/nginx /var/lib/nginx)

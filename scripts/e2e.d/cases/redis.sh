@@ -3,7 +3,6 @@
 
 packages=(redis-server)
 entrypoint=(/entrypoint.sh redis-server --port 6379 --save 3600 1 --dir /data)
-built_in=(plain)
 changes=('WORKDIR /data' 'VOLUME /data')
 port=6379
 user=1000:1000
