@@ -41,7 +41,7 @@ pub struct BuildArgs {
     /// Make the HTTP requests of this list, or of this OpenAPI description
     #[arg(long, value_name = "FILE")]
     pub http: Vec<PathBuf>,
-    /// How long the application may take to end
+    /// How long the application may take to end: 10, or what --stop-timeout behind -- says
     #[arg(long, value_name = "SECONDS")]
     pub stop_timeout: Option<u64>,
     /// The micro image must print the same on standard output
