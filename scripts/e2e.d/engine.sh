@@ -54,6 +54,18 @@ wait_until() {
   done
 }
 
+# end_groups PID…: ends process groups and waits until their last processes have tidied up.
+end_groups() {
+  local pid
+  for pid in "$@"; do
+    kill -- "-$pid" 2>/dev/null || continue
+    wait_until 30 is_gone "$pid" || kill -KILL -- "-$pid" 2>/dev/null || true
+  done
+}
+
+# is_gone PID: the process group, but for those that nobody has reaped.
+is_gone() { [ -z "$(ps -e -o pgid=,stat= | awk -v group="$1" '$1 == group && $2 !~ /^Z/')" ]; }
+
 # remove_containers LABEL
 remove_containers() {
   local containers
