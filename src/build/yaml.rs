@@ -1,271 +1,136 @@
-//! As much of YAML as descriptions of an HTTP service are written in: mappings and sequences in
-//! block and in flow style, scalars of each style. Of a scalar on several lines the first is kept,
-//! of a block scalar nothing: that is prose. Anchors, aliases and tags are refused. Pure.
+//! YAML as JSON: keys become strings, and so do numbers. Pure.
 
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::mem::take;
+use yaml_rust2::Event;
+use yaml_rust2::parser::Parser;
+use yaml_rust2::scanner::TScalarStyle;
 
-/// Far deeper than any description.
+/// Far deeper than any description of a service.
 const MAX_DEPTH: usize = 100;
+/// Aliases may name what is made of aliases, which grows without end.
+const MAX_NODES: usize = 1_000_000;
 
-/// Reads a document.
+/// Reads the first document.
 ///
 /// # Errors
-/// Which line is not understood, as a sentence that goes on after the file's name.
+/// What is wrong and where, as a sentence that goes on after the file's name.
 pub fn parse(text: &str) -> Result<Value, String> {
-    let mut lines = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let words = line.trim_start_matches(' ');
-        let line = Line {
-            number: index + 1,
-            indent: line.len() - words.len(),
-            text: words.trim_end(),
-        };
-        let is_mark = line.indent == 0 && (line.text == "---" || line.text.starts_with('%'));
-        if !line.text.is_empty() && !line.text.starts_with('#') && !is_mark {
-            lines.push(line);
-        }
-    }
-    let mut reader = Reader { lines, at: 0 };
-    let value = reader.node(0, 0)?;
-    match reader.lines.get(reader.at) {
-        None => Ok(value),
-        Some(line) => Err(line.refusal()),
-    }
-}
-
-/// A line that says something.
-#[derive(Clone, Copy)]
-struct Line<'a> {
-    number: usize,
-    indent: usize,
-    text: &'a str,
-}
-
-impl Line<'_> {
-    fn refusal(self) -> String {
-        let number = self.number;
-        format!("line {number}: this YAML is not understood; give JSON (yq -o=json)")
-    }
-
-    fn is_item(self) -> bool {
-        self.text == "-" || self.text.starts_with("- ")
-    }
-}
-
-struct Reader<'a> {
-    lines: Vec<Line<'a>>,
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    /// The line that is next, when it is indented so far at least.
-    fn peek(&self, least: usize) -> Option<Line<'a>> {
-        let line = self.lines.get(self.at).copied();
-        line.filter(|line| line.indent >= least)
-    }
-
-    /// What begins on the next line, when that is indented so far at least.
-    fn node(&mut self, least: usize, depth: usize) -> Result<Value, String> {
-        let Some(line) = self.peek(least) else {
-            return Ok(Value::Null);
-        };
-        if depth > MAX_DEPTH {
-            return Err(line.refusal());
-        }
-        if line.is_item() {
-            return self.sequence(line.indent, depth);
-        }
-        if !line.text.starts_with(['{', '[']) && split_key(line.text).is_some() {
-            return self.mapping(line.indent, depth);
-        }
-        self.at += 1;
-        self.value(line, line.text, line.indent, depth)
-    }
-
-    fn sequence(&mut self, indent: usize, depth: usize) -> Result<Value, String> {
-        let mut items = Vec::new();
-        while let Some(line) = self.peek(indent).filter(|line| line.is_item()) {
-            if line.indent > indent {
-                return Err(line.refusal());
-            }
-            let item = line.text[1..].trim_start_matches(' ');
-            if item.is_empty() || item.starts_with('#') {
-                self.at += 1;
-            } else {
-                // It goes on as if it stood on a line of its own.
-                self.lines[self.at] = Line {
-                    indent: indent + line.text.len() - item.len(),
-                    text: item,
-                    ..line
-                };
-            }
-            items.push(self.node(indent + 1, depth + 1)?);
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn mapping(&mut self, indent: usize, depth: usize) -> Result<Value, String> {
-        let mut entries = Map::new();
-        while let Some(line) = self.peek(indent).filter(|line| !line.is_item()) {
-            let Some((key, rest)) = split_key(line.text).filter(|_| line.indent == indent) else {
-                return Err(line.refusal());
-            };
-            self.at += 1;
-            let rest = rest.trim_start();
-            let value = match rest.is_empty() || rest.starts_with('#') {
-                false => self.value(line, rest, indent + 1, depth)?,
-                // Items may stand below their key without being indented.
-                true if self.peek(indent).is_some_and(Line::is_item) => {
-                    self.node(indent, depth + 1)?
-                }
-                true => self.node(indent + 1, depth + 1)?,
-            };
-            entries.insert(key, value);
-        }
-        Ok(Value::Object(entries))
-    }
-
-    /// A value that begins in a line; what goes on with it is indented so far at least.
-    fn value(
-        &mut self,
-        line: Line<'a>,
-        text: &str,
-        least: usize,
-        depth: usize,
-    ) -> Result<Value, String> {
-        let mut whole = text.to_owned();
-        while let Some(more) = self.peek(least) {
-            whole.push(' ');
-            whole.push_str(more.text);
-            self.at += 1;
-        }
-        match text.as_bytes().first() {
-            Some(b'|' | b'>') => Ok(Value::String(String::new())),
-            Some(b'&' | b'*' | b'!' | b'\t' | b'?' | b'`' | b'@') => Err(line.refusal()),
-            Some(b'{' | b'[') => {
-                let mut flow = Flow { rest: &whole };
-                let value = flow.value(depth).ok_or_else(|| line.refusal())?;
-                match without_comment(flow.rest.trim_start()).is_empty() {
-                    true => Ok(value),
-                    false => Err(line.refusal()),
-                }
-            }
-            _ => Ok(scalar(text)),
-        }
-    }
-}
-
-/// A key, and what stands behind its colon.
-fn split_key(text: &str) -> Option<(String, &str)> {
-    let (key, rest) = match quoted(text) {
-        Some((key, rest)) => (key, rest.trim_start().strip_prefix(':')?),
-        None => match text.split_once(": ") {
-            Some((key, rest)) if !key.contains(" #") => (key.trim_end().to_owned(), rest),
-            _ => (text.strip_suffix(':')?.trim_end().to_owned(), ""),
-        },
-    };
-    (rest.is_empty() || rest.starts_with(' ') || !text.starts_with(['"', '\'']))
-        .then_some((key, rest))
-}
-
-/// What stands in the quotes with which a text begins, and what behind them.
-fn quoted(text: &str) -> Option<(String, &str)> {
-    let quote = text.chars().next().filter(|first| "\"'".contains(*first))?;
-    let mut end = 1;
+    let mut parser = Parser::new_from_str(text);
+    let mut reader = Reader::default();
     loop {
-        let length = text[end..].find([quote, '\\'])?;
-        end += length;
-        let is_escape = text[end..].starts_with('\\');
-        if quote == '"' && is_escape || text[end + 1..].starts_with(quote) && quote == '\'' {
-            end += 1 + text[end + 1..].chars().next()?.len_utf8();
-        } else if is_escape {
-            end += 1;
-        } else {
-            break;
+        let at_line = |line: usize, why: &str| format!("line {line}: {why}");
+        let (event, mark) = parser
+            .next_token()
+            .map_err(|error| at_line(error.marker().line(), error.info()))?;
+        if matches!(event, Event::DocumentEnd | Event::StreamEnd) {
+            return Ok(reader.document);
         }
-    }
-    let inside = &text[1..end];
-    let inside = match quote {
-        '"' => serde_json::from_str(&text[..=end]).unwrap_or_else(|_| inside.to_owned()),
-        _ => inside.replace("''", "'"),
-    };
-    Some((inside, &text[end + 1..]))
-}
-
-fn without_comment(text: &str) -> &str {
-    match text.starts_with('#') {
-        true => "",
-        false => text.split(" #").next().unwrap_or(text).trim_end(),
+        let taken = reader.take(event);
+        taken.map_err(|why| at_line(mark.line(), why))?;
     }
 }
 
-fn scalar(text: &str) -> Value {
-    if let Some((inside, _)) = quoted(text) {
-        return Value::String(inside);
-    }
-    match without_comment(text) {
-        "true" | "True" | "TRUE" => Value::Bool(true),
-        "false" | "False" | "FALSE" => Value::Bool(false),
-        "" | "~" | "null" => Value::Null,
-        other => Value::String(other.to_owned()),
-    }
+/// A collection that is not at its end.
+struct Open {
+    anchor: usize,
+    /// How many nodes were before it.
+    nodes: usize,
+    inside: Inside,
 }
 
-/// Collections in flow style: `{a: [b, "c"]}`.
-struct Flow<'a> {
-    rest: &'a str,
+enum Inside {
+    Items(Vec<Value>),
+    /// With the key whose value comes next.
+    Entries(Map<String, Value>, Option<String>),
 }
 
-impl Flow<'_> {
-    fn take(&mut self, what: char) -> bool {
-        let rest = self.rest.trim_start();
-        self.rest = rest.strip_prefix(what).unwrap_or(rest);
-        self.rest.len() < rest.len()
-    }
+#[derive(Default)]
+struct Reader {
+    open: Vec<Open>,
+    /// What has an anchor, and how many nodes that is.
+    anchors: BTreeMap<usize, (Value, usize)>,
+    nodes: usize,
+    document: Value,
+}
 
-    fn value(&mut self, depth: usize) -> Option<Value> {
-        if depth > MAX_DEPTH {
-            return None;
-        }
-        if self.take('[') {
-            let mut items = Vec::new();
-            while !self.take(']') {
-                items.push(self.value(depth + 1)?);
-                if !self.take(',') && !self.rest.starts_with(']') {
-                    return None;
+impl Reader {
+    fn take(&mut self, event: Event) -> Result<(), &'static str> {
+        match event {
+            Event::Scalar(text, style, anchor, _) => {
+                let inside = self.open.last_mut().map(|open| &mut open.inside);
+                if let Some(Inside::Entries(_, key @ None)) = inside {
+                    *key = Some(text);
+                    return Ok(());
                 }
+                self.close(scalar(text, style), anchor, self.nodes)
             }
-            return Some(Value::Array(items));
-        }
-        if self.take('{') {
-            let mut entries = Map::new();
-            while !self.take('}') {
-                let key = self.word(&[':', ',', '}'])?;
-                let value = match self.take(':') {
-                    true => self.value(depth + 1)?,
-                    false => Value::Null,
+            Event::Alias(anchor) => {
+                let (value, nodes) = self.anchors.get(&anchor).cloned().unwrap_or_default();
+                self.nodes += nodes;
+                self.close(value, 0, self.nodes)
+            }
+            Event::SequenceStart(anchor, _) => self.begin(anchor, Inside::Items(Vec::new())),
+            Event::MappingStart(anchor, _) => self.begin(anchor, Inside::Entries(Map::new(), None)),
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(open) = self.open.pop() else {
+                    return Ok(());
                 };
-                let key = key.as_str().map(str::to_owned);
-                entries.insert(key.unwrap_or_default(), value);
-                if !self.take(',') && !self.rest.starts_with('}') {
-                    return None;
-                }
+                let value = match open.inside {
+                    Inside::Items(items) => Value::Array(items),
+                    Inside::Entries(entries, _) => Value::Object(entries),
+                };
+                self.close(value, open.anchor, open.nodes)
             }
-            return Some(Value::Object(entries));
+            _ => Ok(()),
         }
-        self.word(&[',', ']', '}'])
     }
 
-    /// A scalar, up to one of these.
-    fn word(&mut self, ends: &[char]) -> Option<Value> {
-        let text = self.rest.trim_start();
-        if let Some((inside, rest)) = quoted(text) {
-            self.rest = rest;
-            return Some(Value::String(inside));
+    fn begin(&mut self, anchor: usize, inside: Inside) -> Result<(), &'static str> {
+        if self.open.len() == MAX_DEPTH {
+            return Err("it is nested too deeply");
         }
-        let end = text.find(ends)?;
-        self.rest = &text[end..];
-        Some(scalar(text[..end].trim_end()))
+        if let Some(Inside::Entries(_, None)) = self.open.last().map(|open| &open.inside) {
+            return Err("a key is no word");
+        }
+        let nodes = self.nodes;
+        self.open.push(Open {
+            anchor,
+            nodes,
+            inside,
+        });
+        Ok(())
+    }
+
+    /// A value is whole, which began after so many nodes.
+    fn close(&mut self, value: Value, anchor: usize, nodes: usize) -> Result<(), &'static str> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err("it is too large");
+        }
+        if anchor > 0 {
+            let known = (value.clone(), self.nodes - nodes);
+            self.anchors.insert(anchor, known);
+        }
+        match self.open.last_mut().map(|open| &mut open.inside) {
+            None => self.document = value,
+            Some(Inside::Items(items)) => items.push(value),
+            Some(Inside::Entries(entries, key)) => {
+                let key = take(key).ok_or("a key is no word")?;
+                entries.insert(key, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn scalar(text: String, style: TScalarStyle) -> Value {
+    match (style, text.as_str()) {
+        (TScalarStyle::Plain, "true" | "True" | "TRUE") => Value::Bool(true),
+        (TScalarStyle::Plain, "false" | "False" | "FALSE") => Value::Bool(false),
+        (TScalarStyle::Plain, "" | "~" | "null" | "Null" | "NULL") => Value::Null,
+        _ => Value::String(text),
     }
 }
 
@@ -288,10 +153,12 @@ info:
     Anything: [here
     - too
   contact: a text that
-    goes: on
+    goes on
 servers:
-- url: http://x:1/v1
+- &here
+  url: http://x:1/v1
   description: 'it''s here'
+- *here
 paths:
   /pets:
     get:
@@ -300,16 +167,23 @@ paths:
           required: false
         -
           name: tags
-      responses: {'200': {description: \"a, \\\"b\\\"\"}, default: {}}
+      responses: {200: {description: \"a, \\\"b\\\"\"}, default: {}}
   '/pets/{id}':
     get: {parameters: [{name: id, in: path, required: true}], tags: [a, b],
       deprecated: true}
   /empty:
+---
+another: document
 ";
+        let server = json!({"url": "http://x:1/v1", "description": "it's here"});
         let expected = json!({
             "openapi": "3.0.0",
-            "info": {"title": "Pets", "description": "", "contact": "a text that"},
-            "servers": [{"url": "http://x:1/v1", "description": "it's here"}],
+            "info": {
+                "title": "Pets",
+                "description": "Anything: [here\n- too\n",
+                "contact": "a text that goes on",
+            },
+            "servers": [server, server],
             "paths": {
                 "/pets": {"get": {
                     "parameters": [{"name": "limit", "required": false}, {"name": "tags"}],
@@ -327,30 +201,36 @@ paths:
     }
 
     #[test]
-    fn what_is_not_understood_is_refused_by_its_line() {
+    fn what_is_wrong_is_told_with_its_line() {
         for (text, line) in [
-            ("a: &x 1", 1),
             ("a: 1\nb: *x", 2),
             ("a:\n  b: 1\n c: 2", 3),
-            ("a:\n- b\nc", 3),
-            ("a: [1, 2", 1),
-            ("a: {b: 1} c", 1),
-            ("a: 1\n- b", 2),
+            ("a: [1, 2", 2),
+            ("[a]: 1", 1),
+            ("a: 1\n? [b]\n: c", 2),
         ] {
             let error = parse(text).expect_err(text);
-            assert!(
-                error.starts_with(&format!("line {line}:")),
-                "{text}: {error}"
-            );
+            let beginning = format!("line {line}: ");
+            assert!(error.starts_with(&beginning), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn nothing_grows_without_end() {
         let deep = "- ".repeat(100_000);
-        assert!(parse(&deep).is_err());
+        assert!(parse(&deep).expect_err("deep").contains("too deeply"));
         assert!(parse(&"[".repeat(100_000)).is_err());
+        let mut text = "a0: &a0 [x]\n".to_owned();
+        for level in 1..30 {
+            let below = format!("*a{}", level - 1);
+            text += &format!("a{level}: &a{level} [{below}, {below}, {below}, {below}]\n");
+        }
+        assert!(parse(&text).expect_err("large").contains("too large"));
     }
 
     proptest! {
         #[test]
-        fn any_text_has_an_end(text in "([ \\-:#'\"\\\\\\[\\]{},a|\n\u{e9}]|\\PC){0,80}") {
+        fn any_text_has_an_end(text in "([ \\-:#'\"\\\\\\[\\]{},a|&*\n\u{e9}]|\\PC){0,80}") {
             let _ = parse(&text);
         }
     }
