@@ -82,8 +82,9 @@ static void news(void)
 		show("news", "once: %d", waitpid(child, &status, WCONTINUED | WNOHANG));
 	}
 	kill(child, SIGSTOP);
-	need(waitpid(child, &status, WUNTRACED) == child, "waitpid");
+	// First: a stop's status that is taken is not in a signal that comes after (wait_task_stopped in kernel/exit.c).
 	next_sigchld("a stop", child);
+	need(waitpid(child, &status, WUNTRACED) == child, "waitpid");
 	kill(child, SIGKILL);
 	next_sigchld("killed while it is stopped", child);
 	need(waitid(P_PID, child, &info, WEXITED | WNOWAIT) == 0, "waitid");

@@ -149,15 +149,18 @@ impl<T: Tracees> Finder<T> {
     }
 
     fn ask(&mut self, now: Instant) {
+        let due = self.guests.due(now).into_iter();
+        let looks: Vec<_> = due.map(|pid| (pid, status(pid))).collect();
+        // After the looks: whoever of ours is gone by then had announced itself.
         for pid in self.colleagues.take() {
             self.guests.on_colleague(pid, now);
         }
         for (pid, answer) in self.door.answers() {
             self.guests.on_answer(pid, answer);
         }
-        for pid in self.guests.due(now) {
+        for (pid, status) in looks {
             let (place, name) = (|| whereabouts(pid), || name(pid));
-            if let Some(finding) = self.guests.on_look(pid, status(pid), place, name, now) {
+            if let Some(finding) = self.guests.on_look(pid, status, place, name, now) {
                 self.tell(&finding);
             }
         }
