@@ -2,7 +2,7 @@
 
 use super::colleagues::Colleagues;
 use super::door::Door;
-use super::guests::{Finding, Guests};
+use super::guests::{Finding, Guests, Round};
 use super::hush::Hush;
 use super::log::Log;
 use super::pids::NewPids;
@@ -150,19 +150,14 @@ impl<T: Tracees> Finder<T> {
 
     fn ask(&mut self, now: Instant) {
         let due = self.guests.due(now).into_iter();
-        let looks: Vec<_> = due.map(|pid| (pid, status(pid))).collect();
-        // After the looks: whoever of ours is gone by then had announced itself.
-        for pid in self.colleagues.take() {
-            self.guests.on_colleague(pid, now);
-        }
-        for (pid, answer) in self.door.answers() {
-            self.guests.on_answer(pid, answer);
-        }
-        for (pid, status) in looks {
-            let (place, name) = (|| whereabouts(pid), || name(pid));
-            if let Some(finding) = self.guests.on_look(pid, status, place, name, now) {
-                self.tell(&finding);
-            }
+        // The looks come first: what has come in after them is newer.
+        let round = Round {
+            looks: due.map(|pid| (pid, status(pid))).collect(),
+            colleagues: self.colleagues.take(),
+            answers: self.door.answers(),
+        };
+        for finding in self.guests.on_round(round, whereabouts, name, now) {
+            self.tell(&finding);
         }
         for finding in self.guests.settle(now) {
             self.tell(&finding);

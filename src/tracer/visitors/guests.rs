@@ -59,6 +59,17 @@ pub enum Finding {
     Refused(String),
 }
 
+/// What came in since the last time.
+#[derive(Default)]
+pub struct Round {
+    /// Those that were due, and their status; `None` for those that are gone.
+    pub looks: Vec<(Tid, Option<Status>)>,
+    /// Who has announced itself until after the looks.
+    pub colleagues: Vec<Tid>,
+    /// What the tracer has said until after the looks.
+    pub answers: Vec<(Tid, Answer)>,
+}
+
 /// All that have entered and have not ended.
 pub struct Guests {
     guests: BTreeMap<Tid, Guest>,
@@ -212,7 +223,7 @@ impl Guests {
     }
 
     /// A process that runs micropacker itself: it may have been seen already, and it may be gone.
-    pub fn on_colleague(&mut self, pid: Tid, now: Instant) {
+    fn on_colleague(&mut self, pid: Tid, now: Instant) {
         if pid == self.own || self.ancestors.contains(&pid) {
             return;
         }
@@ -225,7 +236,7 @@ impl Guests {
     }
 
     /// Takes in what the tracer said.
-    pub fn on_answer(&mut self, pid: Tid, answer: Answer) {
+    fn on_answer(&mut self, pid: Tid, answer: Answer) {
         if let Some(guest) = self.guests.get_mut(&pid) {
             guest.state = match answer {
                 Answer::Followed => State::Followed,
@@ -241,8 +252,35 @@ impl Guests {
         due.map(|(pid, _)| *pid).collect()
     }
 
+    /// Takes in what came in. Who is still there was looked at before the tracer spoke; who is gone
+    /// may have been followed, or have announced itself, before it ended.
+    pub fn on_round(
+        &mut self,
+        round: Round,
+        place: impl Fn(Tid) -> Whereabouts,
+        name: impl Fn(Tid) -> Option<String>,
+        now: Instant,
+    ) -> Vec<Finding> {
+        for pid in round.colleagues {
+            self.on_colleague(pid, now);
+        }
+        let runs = |look: &(Tid, Option<Status>)| look.1.is_some_and(|status| status.runs);
+        let (there, gone): (Vec<_>, Vec<_>) = round.looks.into_iter().partition(runs);
+        let mut findings = Vec::new();
+        for (pid, status) in there {
+            findings.extend(self.on_look(pid, status, || place(pid), || name(pid), now));
+        }
+        for (pid, answer) in round.answers {
+            self.on_answer(pid, answer);
+        }
+        for (pid, status) in gone {
+            findings.extend(self.on_look(pid, status, || place(pid), || name(pid), now));
+        }
+        findings
+    }
+
     /// Takes in a look at one that was due: its status, `None` when it is gone.
-    pub fn on_look(
+    fn on_look(
         &mut self,
         pid: Tid,
         status: Option<Status>,

@@ -256,3 +256,44 @@ fn what_was_let_go_and_what_it_starts_is_wanted_back_as_what_it_was() {
     let finding = look(&mut guests, None, Whereabouts::Unknown, now);
     assert_eq!(finding, None, "that was told when it was let go");
 }
+
+/// A round that looked at process 40.
+fn round(guests: &mut Guests, status: Option<Status>, round: Round, now: Instant) -> Vec<Finding> {
+    let looks = vec![(40, status)];
+    let name = |_| Some("cat".to_owned());
+    guests.on_round(Round { looks, ..round }, |_| Whereabouts::Here, name, now)
+}
+
+#[test]
+fn what_came_in_before_one_was_found_gone_counts() {
+    let followed = Round {
+        answers: vec![(40, Answer::Followed)],
+        ..Round::default()
+    };
+    let announced = Round {
+        colleagues: vec![40],
+        ..Round::default()
+    };
+    for news in [followed, announced] {
+        let (mut guests, now) = guests();
+        guests.on_sight(40, ENTERED, now);
+        assert_eq!(round(&mut guests, None, news, now), []);
+    }
+    let (mut guests, now) = guests();
+    guests.on_sight(40, ENTERED, now);
+    let missed = round(&mut guests, None, Round::default(), now);
+    assert_eq!(missed, [Finding::Missed(String::new())]);
+}
+
+#[test]
+fn an_answer_is_newer_than_the_look_of_its_round() {
+    let (mut guests, now) = guests();
+    guests.on_sight(40, ENTERED, now);
+    let followed = Round {
+        answers: vec![(40, Answer::Followed)],
+        ..Round::default()
+    };
+    assert_eq!(round(&mut guests, Some(ENTERED), followed, now), []);
+    assert!(!is_wanted(&guests, now));
+    assert_eq!(round(&mut guests, None, Round::default(), now), []);
+}
