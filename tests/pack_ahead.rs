@@ -1,5 +1,4 @@
-//! `--pack-ahead`: what is written while the application runs is of no other bytes than what is
-//! written at its end.
+//! `--pack-ahead`: what is written while the application runs holds what is written at its end.
 
 mod tarballs;
 
@@ -71,7 +70,7 @@ fn shipped(home: &Path) -> Contents {
 }
 
 #[test]
-fn the_outputs_are_those_of_a_run_without_it() {
+fn the_outputs_hold_those_of_a_run_without_it() {
     let written = |options: &[&str], until: &dyn Fn(&mut Child, &Path)| {
         let (tree, home) = (tree(), tempfile::tempdir().expect("a directory"));
         // The same names, times and inodes would be needed for the same bytes: the same tree is.

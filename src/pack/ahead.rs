@@ -70,8 +70,9 @@ impl Ahead {
             .collect()
     }
 
-    /// Makes the layer what [`super::write_layer`] would write. Read and written is what follows the
-    /// first entry that is new, other than before, or of a file that has changed since.
+    /// Makes the layer hold what [`super::write_layer`] would write, in the order in which it came
+    /// and with directories last. Read and written is what is new, and what follows the first
+    /// entry that is other than before or of a file that has changed since.
     ///
     /// # Errors
     /// As [`super::write_layer`]; what was written whole stays of use.
