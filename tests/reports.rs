@@ -277,6 +277,7 @@ fn what_is_no_report_is_a_usage_error_that_names_it() {
     for (arguments, word) in [
         (&["explain", "tool.txt", "/x"][..], "tool.txt"),
         (&["explain", "none.json", "/x"], "none.json"),
+        (&["explain", ".", "/x"], "./report.json"),
         (&["diff", "cut.json", "cut.json"], "cut.json"),
         (&["diff", "new.json", "new.json"], "newer"),
         (&["pack", "--root", "root", "-i", "cut.json"], "cut.json"),

@@ -43,14 +43,14 @@ pub fn run(args: &ExplainArgs) -> Result<ExitCode> {
 
 /// Reads a report, or that in a directory of artifacts.
 pub fn load(file: &Path) -> Result<Report> {
+    let inside = file.join(REPORT);
+    let file = if file.is_dir() { &inside } else { file };
     let wrong = |error: &dyn std::fmt::Display| {
         Failure::new(
             exit::USAGE,
             format!("cannot read {}: {error}", file.display()),
         )
     };
-    let inside = file.join(REPORT);
-    let file = if file.is_dir() { &inside } else { file };
     let text = std::fs::read(file).map_err(|error| wrong(&error))?;
     Ok(Report::read(&text).map_err(|error| wrong(&error))?)
 }
